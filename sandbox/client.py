@@ -26,6 +26,7 @@ from sandbox.kinds import Resource
 from sandbox.kubeconfig import named, tls_of
 
 Object = dict[str, Any]
+Objects = list[Object]
 PatchType = Literal["merge", "strategic", "json", "apply"]
 
 _PATCH_CONTENT_TYPES: dict[PatchType, str] = {
@@ -273,7 +274,7 @@ class Client:
         *,
         label_selector: str = "",
         field_selector: str = "",
-    ) -> list[Object]:
+    ) -> Objects:
         """All objects that match, page by page; restarts from the beginning when the continue token expired."""
         return self.list_with_version(
             resource, namespace, label_selector=label_selector, field_selector=field_selector
@@ -286,7 +287,7 @@ class Client:
         *,
         label_selector: str = "",
         field_selector: str = "",
-    ) -> tuple[list[Object], str]:
+    ) -> tuple[Objects, str]:
         """All objects that match, and the resourceVersion from which to watch on. Items carry apiVersion and kind."""
         for _ in range(5):
             try:
@@ -296,10 +297,8 @@ class Client:
                     raise
         raise ApiError(410, "Expired", f"the list of {resource.plural} expired five times over")
 
-    def _list_pages(
-        self, resource: Resource, namespace: str, params: dict[str, str]
-    ) -> tuple[list[Object], str]:
-        items: list[Object] = []
+    def _list_pages(self, resource: Resource, namespace: str, params: dict[str, str]) -> tuple[Objects, str]:
+        items: Objects = []
         params = {**params, "limit": str(_PAGE)}
         while True:
             page = self.request("GET", resource.path(namespace), params=params)
@@ -410,11 +409,11 @@ class Client:
                     group, version, entry["name"], entry["kind"], bool(entry["namespaced"])
                 )
 
-    def all_resources(self) -> list[Resource]:
+    def all_resources(self) -> Sequence[Resource]:
         """Every resource that can be listed, in its group's preferred version, by discovery."""
         groups = self.request("GET", "/apis")["groups"]
         versions = [("", "v1")] + [(group["name"], group["preferredVersion"]["version"]) for group in groups]
-        found: list[Resource] = []
+        found = []
         for group, version in versions:
             prefix = f"/apis/{group}/{version}" if group else f"/api/{version}"
             found += [

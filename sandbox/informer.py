@@ -48,7 +48,8 @@ class Informer:
         self.resource = resource
         self._client = client
         self._namespace = namespace
-        self._selectors = {"label_selector": label_selector, "field_selector": field_selector}
+        self._label_selector = label_selector
+        self._field_selector = field_selector
         self._objects: dict[Key, Object] = {}
         self._lock = threading.Lock()
         self._handlers: list[Handler] = []
@@ -85,8 +86,7 @@ class Informer:
     def _run(self) -> None:
         while True:
             try:
-                for event in self._client.watch(self.resource, self._namespace, **self._selectors):
-                    self._handle(event)
+                self._follow()
             except ApiError as error:
                 log.warning("watch of %s refused: %s", self.resource.plural, error)
             except RuntimeError:
@@ -94,6 +94,15 @@ class Informer:
             except Exception:
                 log.exception("the watch of %s failed; starting again", self.resource.plural)
             time.sleep(2.0)
+
+    def _follow(self) -> None:
+        for event in self._client.watch(
+            self.resource,
+            self._namespace,
+            label_selector=self._label_selector,
+            field_selector=self._field_selector,
+        ):
+            self._handle(event)
 
     def _handle(self, event: WatchEvent) -> None:
         if event.type == "SYNCED":
