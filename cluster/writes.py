@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cluster.transport import OnCall, Transport
-from cluster.values import Claim, ClaimRef, Manifest, Ref, Volume, Workload
+from cluster.transport import Transport
+from cluster.values import ClaimRef, Manifest, Ref, Volume, Workload
 
 
 class Writes(Transport):
