@@ -1,7 +1,44 @@
-"""People who sign in."""
+"""People who sign in, and what they may do where."""
 
 from django.contrib.auth.models import AbstractUser
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from accounts.roles import Role
 
 
 class User(AbstractUser):
     """A person who signs in. Roles are granted by `Grant`, never by Django's own permissions."""
+
+
+def everywhere() -> list[str]:
+    """The namespace patterns of a grant without a limit."""
+    return ["*"]
+
+
+class Grant(models.Model):
+    """One role of one person, in the namespaces that match any of `namespaces`.
+
+    A pattern is a namespace name in which `*` stands for any text and `?` for one character.
+    """
+
+    class Source(models.TextChoices):
+        LOCAL = "local", "granted here"
+        OIDC = "oidc", "from the identity provider"
+        PROXY = "proxy", "from the trusted proxy"
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="grants")
+    role = models.CharField(max_length=20, choices=Role.choices)
+    namespaces = ArrayField(models.CharField(max_length=253), default=everywhere)
+    source = models.CharField(max_length=10, choices=Source.choices, default=Source.LOCAL)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "role", "source"], name="one_grant_a_role_and_source"),
+            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="grant_role_is_known"),
+            models.CheckConstraint(condition=models.Q(namespaces__len__gt=0), name="grant_names_a_namespace"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.role} in {', '.join(self.namespaces)}"

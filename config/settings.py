@@ -62,7 +62,11 @@ TEMPLATES = [
 ]
 
 DATABASES = {"default": env.database(env.text("HOLDFAST_DATABASE_URL", "postgresql:///holdfast"))}
+if env.words("HOLDFAST_DATABASE_OWNER_URL"):  # `manage.py migrate --database owner`; the web and the workers never have it
+    DATABASES["owner"] = env.database(env.text("HOLDFAST_DATABASE_OWNER_URL"))
+HOLDFAST_DATABASE_APP_ROLE = env.text("HOLDFAST_DATABASE_APP_ROLE", "holdfast_app")
 REDIS_URL = env.text("HOLDFAST_REDIS_URL", "redis://127.0.0.1:6379/0")
+HOLDFAST_REDIS_PREFIX = env.text("HOLDFAST_REDIS_PREFIX", "holdfast:")
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
@@ -70,7 +74,7 @@ USE_I18N = False
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+STATIC_ROOT = env.path("HOLDFAST_STATIC_ROOT", BASE_DIR / "staticfiles")
 STATICFILES_DIRS = [BASE_DIR / "static"]
 
 PASSWORD_HASHERS = [
@@ -79,3 +83,20 @@ PASSWORD_HASHERS = [
 ]
 LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "overview"
+
+# The cluster. An empty kubeconfig means the service account of the pod; an empty context the current one.
+HOLDFAST_CLUSTER_NAME = env.text("HOLDFAST_CLUSTER_NAME", "cluster")
+HOLDFAST_KUBECONFIG = env.text("HOLDFAST_KUBECONFIG", "")
+HOLDFAST_WORKER_CONTEXT = env.text("HOLDFAST_WORKER_CONTEXT", "")
+HOLDFAST_WATCHER_CONTEXT = env.text("HOLDFAST_WATCHER_CONTEXT", "")
+HOLDFAST_PROBER_CONTEXT = env.text("HOLDFAST_PROBER_CONTEXT", "")
+HOLDFAST_MOVER_IMAGE = env.text("HOLDFAST_MOVER_IMAGE", "holdfast-mover:latest")
+# Where the worker keeps clones of Git repositories.
+HOLDFAST_DATA = env.path("HOLDFAST_DATA", BASE_DIR / ".holdfast")
+
+# Sign-off.
+HOLDFAST_SIGN_OFF_HOURS = env.number("HOLDFAST_SIGN_OFF_HOURS", 72, minimum=1)
+HOLDFAST_APPROVALS = env.numbered_patterns("HOLDFAST_APPROVALS", "*=1")
+HOLDFAST_STARTER_MAY_NOT_APPROVE = env.flag("HOLDFAST_STARTER_MAY_NOT_APPROVE", True)
+HOLDFAST_TESTER_MAY_NOT_APPROVE = env.flag("HOLDFAST_TESTER_MAY_NOT_APPROVE", True)
+HOLDFAST_BREAK_GLASS = env.flag("HOLDFAST_BREAK_GLASS")
