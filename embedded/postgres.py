@@ -61,6 +61,10 @@ def identity() -> Identity:
 class Postgres:
     """One server over a Unix socket, with its data in `data` (mode 0700) and its passwords kept beside it."""
 
+    LAST_SIGNAL = (
+        signal.SIGINT
+    )  # a fast shutdown: open transactions are rolled back, nothing committed is lost
+
     def __init__(self, data: Path, *, log: Path, sockets: Path | None = None, durable: bool = True) -> None:
         """`sockets` is where the socket goes: by default in `data`, or in a short temporary directory where that is too long.
 
@@ -112,7 +116,7 @@ class Postgres:
         deadline = time.monotonic() + _START_TIMEOUT_S
         while True:
             mark = self.log.stat().st_size if self.log.exists() else 0
-            self.process = spawn(self._arguments(), log=self.log, identity=identity(), cwd=Path("/"))
+            self.process = self.spawn()
             if self._answers(deadline):
                 break
             said = self.log.read_bytes()[mark:].decode(errors="replace")
@@ -123,6 +127,10 @@ class Postgres:
             time.sleep(0.3)
         self._ensure_roles()
 
+    def spawn(self) -> subprocess.Popen[bytes]:
+        """Starts the server process on a data directory that is there, and does not wait."""
+        return spawn(self._arguments(), log=self.log, identity=identity(), cwd=Path("/"))
+
     def answers(self) -> bool:
         with (
             contextlib.suppress(psycopg.OperationalError),
@@ -132,9 +140,13 @@ class Postgres:
         return False
 
     def end(self) -> None:
-        """A fast shutdown: open transactions are rolled back, nothing committed is lost."""
+        """Ends the server and what it keeps outside of its data."""
         if self.process is not None:
-            end(self.process, patience_s=8, first=signal.SIGINT)
+            end(self.process, patience_s=8, first=self.LAST_SIGNAL)
+        self.clear()
+
+    def clear(self) -> None:
+        """Removes the socket's directory when it had to be a temporary one."""
         if self._temporary_sockets is not None:
             shutil.rmtree(self._temporary_sockets, ignore_errors=True)
 

@@ -1,6 +1,7 @@
 """Starts and ends child processes that never outlive us."""
 
 import contextlib
+import ctypes
 import os
 import signal
 import socket
@@ -44,6 +45,13 @@ def spawn(
             cwd=cwd,
             start_new_session=True,
         )
+
+
+def end_with_parent() -> None:
+    """Asks the kernel to send this process SIGTERM when its parent ends (Linux). A process without a parent lives on."""
+    if sys.platform == "linux" and os.getppid() > 1:
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM, 0, 0, 0)
 
 
 def end(

@@ -50,10 +50,14 @@ class Redis:
             f"bind 127.0.0.1\nport {self.port}\nrequirepass {self.password}\ndatabases {_DATABASES}\n"
             'save ""\nappendonly no\ndaemonize no\nmaxmemory 256mb\nmaxmemory-policy noeviction\n'
         )
-        process = self.process = spawn([program(), configuration], log=self.log, cwd=self.data)
+        process = self.process = self.spawn()
         wait_until(lambda: process.poll() is not None or self.answers(), timeout_s=20)
         if process.poll() is not None or not self.answers():
             raise CannotStart(f"Redis did not start; the end of {self.log}:\n{tail(self.log)}")
+
+    def spawn(self) -> subprocess.Popen[bytes]:
+        """Starts the server process, and does not wait."""
+        return spawn([program(), self.data / "redis.conf"], log=self.log, cwd=self.data)
 
     def answers(self) -> bool:
         with (

@@ -5,7 +5,7 @@ is rung again by the sweep, and a lease keeps two ticks of one migration apart. 
 or keep a result.
 
 Celery sets Django up once in each of its processes, since DJANGO_SETTINGS_MODULE is set. Web requests ring the doorbell through
-`migrations_app.doorbell`, which uses the same broker and Celery's default queue.
+`migrations_app.doorbell`, which uses the same broker, key prefix and queue.
 """
 
 import importlib.util
@@ -17,6 +17,7 @@ from celery.signals import setup_logging
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
+QUEUE = "ticks"
 SWEEP_EVERY_S = 5
 TASK_SOFT_LIMIT_S = 25
 TASK_HARD_LIMIT_S = 30
@@ -27,6 +28,7 @@ app.conf.update(
     # A message that was fetched and not yet begun comes back after this; far more than any task may take.
     broker_transport_options={
         "visibility_timeout": 300,
+        "global_keyprefix": os.environ.get("HOLDFAST_REDIS_PREFIX", "holdfast:"),
         "socket_keepalive": True,
         "socket_connect_timeout": 3,
         "socket_timeout": 30,
@@ -37,6 +39,7 @@ app.conf.update(
     broker_connection_max_retries=None,
     # A ring that fails is given up at once; the sweep comes by anyway.
     task_publish_retry=False,
+    task_default_queue=QUEUE,
     task_serializer="json",
     accept_content=["json"],
     task_ignore_result=True,

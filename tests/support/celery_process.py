@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from celery import Celery
+from django.conf import settings
 
 from embedded.processes import end, spawn, tail
 from tests.support import services
 from tests.support.waiting import until
+from worker import app as worker_app
 
 ROOT = Path(__file__).parents[2]
 
@@ -73,12 +75,21 @@ def arguments(*more: str) -> list[str]:
     return [sys.executable, "-m", "celery", "-A", "worker.app", "worker", "-I", "tests.support.tasks", *more]
 
 
+def _sender(broker_url: str) -> Celery:
+    app = Celery("tests", broker=broker_url)
+    app.conf.update(
+        task_ignore_result=True,
+        task_default_queue=worker_app.QUEUE,
+        broker_transport_options={"global_keyprefix": settings.HOLDFAST_REDIS_PREFIX},
+    )
+    return app
+
+
 @contextmanager
 def running_worker(database: str, log: Path, **more: str) -> Iterator[CeleryWorker]:
     """Starts a worker on `database`, waits until it takes tasks, ends it afterwards."""
     environment = child_environment(database, **more)
-    app = Celery("tests", broker=environment["HOLDFAST_REDIS_URL"])
-    app.conf.task_ignore_result = True
+    app = _sender(environment["HOLDFAST_REDIS_URL"])
     process = spawn(
         arguments("--loglevel=INFO", "--concurrency=2", "--without-gossip", "--without-mingle"),
         log=log,
