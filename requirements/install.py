@@ -30,7 +30,10 @@ def right_python():
         if found:
             return found
     version = "%d.%d" % sys.version_info[:2]
-    return fail("Python 3.11 or newer is needed, and python3 is %s: install it, or name one with `make PYTHON=...`." % version)
+    return fail(
+        "Python 3.11 or newer is needed, and python3 is %s: install it, or name one with `make PYTHON=...`."
+        % version
+    )
 
 
 def digest(lock):
@@ -47,7 +50,10 @@ def read(path):
 
 
 def works(python):
-    return os.path.exists(python) and subprocess.call([python, "-c", "import pip"], stderr=subprocess.DEVNULL) == 0
+    return (
+        os.path.exists(python)
+        and subprocess.call([python, "-c", "import pip"], stderr=subprocess.DEVNULL) == 0
+    )
 
 
 def make_environment(venv):
@@ -57,10 +63,15 @@ def make_environment(venv):
     if made.returncode == 0:
         return
     shutil.rmtree(venv, ignore_errors=True)
-    if shutil.which("uv") and subprocess.call(["uv", "venv", "--quiet", "--seed", "--python", maker, venv]) == 0:
+    if (
+        shutil.which("uv")
+        and subprocess.call(["uv", "venv", "--quiet", "--seed", "--python", maker, venv]) == 0
+    ):
         return
     if b"ensurepip" in made.stdout:
-        fail("this Python cannot make virtual environments: install its venv package (Debian: apt install python3-venv).")
+        fail(
+            "this Python cannot make virtual environments: install its venv package (Debian: apt install python3-venv)."
+        )
     fail("no virtual environment in %s: %s" % (venv, made.stdout.decode(errors="replace").strip()))
 
 
@@ -69,7 +80,14 @@ def find_uv(venv):
     found = shutil.which("uv")
     if found:
         return found
-    pip = [os.path.join(venv, "bin", "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [
+        os.path.join(venv, "bin", "python"),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]
     wanted = ["--require-hashes", "-r", os.path.join(HERE, "bootstrap.txt")]
     subprocess.call(pip + wanted, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return os.path.join(venv, "bin", "uv")
@@ -83,9 +101,21 @@ def install(venv, lock):
         if subprocess.call(with_uv, stderr=subprocess.DEVNULL) == 0:
             return
         print("uv could not install the dependencies, now with pip ...", flush=True)
-    with_pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r", lock]
+    with_pip = [
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--require-hashes",
+        "-r",
+        lock,
+    ]
     if subprocess.call(with_pip) != 0:
-        fail("the dependencies could not be installed: see pip's message above; with a network, `make` again continues.")
+        fail(
+            "the dependencies could not be installed: see pip's message above; with a network, `make` again continues."
+        )
 
 
 def main(venv, lock):

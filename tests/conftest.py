@@ -10,7 +10,10 @@ from django.db import connection
 
 from tests.support import database, services
 from tests.support.celery_process import CeleryWorker, running_worker
+from tests.support.cluster_process import Sandbox, running_sandbox
+from tests.support.stack import Stack, running_stack
 
+pytest_plugins = ["tests.support.browser"]
 database.allow_flush_of_append_only_tables()
 
 
@@ -43,6 +46,20 @@ def celery_worker(transactional_db: None, _celery_process: CeleryWorker) -> Iter
     """A worker process on the test's database. Nothing sweeps unless the test says `with celery_worker.sweeping():`."""
     yield _celery_process
     _celery_process.drain()
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """A sandbox cluster with the small scenario, shared by the tests of this process: use names of your own in it."""
+    with running_sandbox(tmp_path_factory.mktemp("sandbox")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The whole demo on a free port, as `make demo` runs it. Group its tests: `pytest.mark.xdist_group("stack")`."""
+    with running_stack(tmp_path_factory.mktemp("stack") / "data") as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

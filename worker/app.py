@@ -65,7 +65,7 @@ app.conf.update(
 )
 
 
-@setup_logging.connect
+@setup_logging.connect  # type: ignore[untyped-decorator]
 def _log_as_the_web_does(**_: object) -> None:
     """Keeps Celery from installing handlers of its own; Django's LOGGING says how logs look."""
     from django.conf import settings
