@@ -100,7 +100,7 @@ def _starts_pass(old: Object | None, new: Object) -> bool:
 
 
 def _is_manual(item: Object | None) -> bool:
-    return dig(item, "metadata", "annotations", MANUAL) == "true"
+    return bool(dig(item, "metadata", "annotations", MANUAL) == "true")
 
 
 def _request(item: Object) -> str | None:

@@ -27,7 +27,7 @@ REMOVED_LABELS = ("fluxcd.io/sync-gc-mark",)
 def cleanup_patch(existing: Object) -> list[Object]:
     """The JSON patch that cleans an object before it is applied; empty when there is nothing to clean."""
     metadata = existing["metadata"]
-    patch = [
+    patch: list[Object] = [
         {"op": "remove", "path": f"/metadata/{place}/{_escape(key)}"}
         for place, keys in (("annotations", REMOVED_ANNOTATIONS), ("labels", REMOVED_LABELS))
         for key in keys
