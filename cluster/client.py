@@ -19,7 +19,6 @@ from cluster.config import ClusterConfig
 from cluster.consumers import ConsumerReads
 from cluster.deletion import Deletion
 from cluster.gitreads import GitReads
-from cluster.reads import Reads
 from cluster.transport import Call, OnCall
 from cluster.watching import Watching
 from cluster.writes import Writes
@@ -27,7 +26,7 @@ from cluster.writes import Writes
 __all__ = ["Call", "Cluster", "ClusterConfig", "OnCall"]
 
 
-class Cluster(Reads, GitReads, ConsumerReads, Watching, Access, Writes, Deletion):
+class Cluster(ConsumerReads, Writes, Watching, GitReads, Access, Deletion):
     """One cluster. Cheap to make; connects on first use, once a process, and again after a fork. Thread-safe.
 
     `cluster.recording(on_call)` gives the same cluster with a hook around every mutating call: see `OnCall`.

@@ -82,7 +82,12 @@ class Forbidden(ClusterError):
 
 
 DeniedBy = Literal[
-    "kyverno-cluster-policy", "kyverno-validating-policy", "native-policy", "webhook", "pod-security"
+    "kyverno-cluster-policy",
+    "kyverno-validating-policy",
+    "native-policy",
+    "webhook",
+    "pod-security",
+    "built-in",
 ]
 
 

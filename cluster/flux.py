@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
 from cluster.values import Condition, Object
@@ -133,6 +134,13 @@ def flux_protected(labels: Mapping[str, str], annotations: Mapping[str, str]) ->
             if value.casefold() == wanted:
                 return (where, key, value)
     return None
+
+
+def new_token() -> str:
+    """A unique value for requestedAt: the time in RFC 3339 with nanoseconds, as the flux program writes it."""
+    now_ns = time.time_ns()
+    at = datetime.fromtimestamp(now_ns // 10**9, UTC)
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{now_ns % 10**9:09d}Z"
 
 
 def commit_of(revision: str) -> str:

@@ -33,6 +33,7 @@ class AdmissionRule:
     namespaces: tuple[str, ...] = ()  # matched namespaces; empty: all
     exclude_json: str = ""
     exclude_namespaces: tuple[str, ...] = ()
+    namespace_selector_json: str = ""
     condition: str = ""  # canonical JSON or CEL of what it denies
 
     def about(self, kind: str, operation: str) -> bool:
@@ -104,6 +105,9 @@ class Admission:
     webhooks: tuple[Webhook, ...] = ()
     exceptions: tuple[PolicyException, ...] = ()
     kyverno_served: bool = False
+    kyverno_ready_replicas: int | None = (
+        None  # of its admission controller; None: no such Deployment is to be seen
+    )
     excluded_groups: tuple[str, ...] | None = None  # from ConfigMap kyverno/kyverno; None: not readable
     excluded_usernames: tuple[str, ...] = ()
     resource_filters: tuple[str, ...] = ()
