@@ -59,6 +59,17 @@ class Change:
         return digest.hexdigest()
 
     @property
+    def effect(self) -> str:
+        """SHA-256 (hex) of the lines that go and come in each file: unlike `digest` it stays the same when somebody
+        else changes other lines of these files meanwhile."""
+        digest = hashlib.sha256()
+        for edit in self.edits:
+            lines = edit.diff.splitlines()[2:]
+            kept = [line for line in lines if line.startswith(("+", "-"))]
+            digest.update("\n".join([edit.path, *kept, ""]).encode())
+        return digest.hexdigest()
+
+    @property
     def paths(self) -> tuple[str, ...]:
         return tuple(edit.path for edit in self.edits)
 

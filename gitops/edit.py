@@ -169,7 +169,9 @@ def _emptied(file: YamlFile, index: int, path: Path, listing: Node) -> list[Span
     key = _key_of(file, index, path)
     item = listing.items[0]
     start, end = _line_start(file.text, _dash(file, listing, item)), _line_end(file, content_end(item))
-    if not re.fullmatch(r"[ \t]*:[ \t]*", file.text[key.end : _text_end_of_line(file.text, key.end)].split("#")[0]):
+    if not re.fullmatch(
+        r"[ \t]*:[ \t]*", file.text[key.end : _text_end_of_line(file.text, key.end)].split("#")[0]
+    ):
         raise uncertain(file, "a key and its list are written in an unusual way")
     colon = file.text.index(":", key.end) + 1
     if start < colon:
@@ -313,14 +315,12 @@ def set_entry(file: YamlFile, index: int, path: Path, value: str) -> YamlFile:
     return _insert_entry(file, index, path, present, node, value)
 
 
-def _insert_entry(
-    file: YamlFile, index: int, path: Path, present: int, parent: Node, value: str
-) -> YamlFile:
+def _insert_entry(file: YamlFile, index: int, path: Path, present: int, parent: Node, value: str) -> YamlFile:
     root = _root(file, index)
     missing = [str(step) for step in path[present:]]
     stated: Plain = scalar(value, quoted=written_scalar(value).startswith('"'))
-    for key in reversed(missing[1:]):
-        stated = ("map", ["", (scalar(key, quoted=True), stated)])
+    for name in reversed(missing[1:]):
+        stated = ("map", ["", (scalar(name, quoted=True), stated)])
     whole = with_value(plain(root), path[: present + 1], stated) if not parent.is_null else _null_filled(
         root, path[:present], missing[0], stated
     )  # fmt: skip
@@ -336,7 +336,9 @@ def _insert_entry(
         column, point, spans = parent.pairs[0][0].column, content_end(parent), []
     else:
         raise uncertain(file, f"{'.'.join(map(str, path[:present]))} is not a mapping")
-    return apply(file, [*spans, _insertion(file, point, _entry_lines(missing, value, " " * column))], expected)
+    return apply(
+        file, [*spans, _insertion(file, point, _entry_lines(missing, value, " " * column))], expected
+    )
 
 
 def _null_filled(root: Node, path: Path, key: str, value: Plain) -> Plain:

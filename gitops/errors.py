@@ -10,7 +10,9 @@ NOTHING_CHANGED = "Nothing was changed, neither in Git nor in the cluster."
 class GitOpsError(Exception):
     """Base of every expected error of this package."""
 
-    def __init__(self, what: str, *, safe: str = NOTHING_CHANGED, next_step: str = "", command: str = "") -> None:
+    def __init__(
+        self, what: str, *, safe: str = NOTHING_CHANGED, next_step: str = "", command: str = ""
+    ) -> None:
         super().__init__(what)
         self.what = what
         self.safe = safe
@@ -74,6 +76,8 @@ class PushRejected(RepositoryError):
 class PushConflict(RepositoryError):
     """The branch moved and the change no longer applies. ``diff`` is the change as it was last computed."""
 
-    def __init__(self, what: str, *, diff: str = "", next_step: str = "", safe: str = NOTHING_CHANGED) -> None:
+    def __init__(
+        self, what: str, *, diff: str = "", next_step: str = "", safe: str = NOTHING_CHANGED
+    ) -> None:
         super().__init__(what, next_step=next_step, safe=safe)
         self.diff = diff

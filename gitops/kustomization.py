@@ -12,7 +12,9 @@ from gitops.yamltext import Node, YamlFile, parse
 
 FILE_NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 RESOURCE_FIELDS = ("resources", "bases")
-_REMOTE = re.compile(r"(^[a-z+]+://)|(^git@)|(^git::)|(^github\.com[/:])|([?&]ref=)|(^[\w.-]+\.[a-z]{2,}/.+//)")
+_REMOTE = re.compile(
+    r"(^[a-z+]+://)|(^git@)|(^git::)|(^github\.com[/:])|([?&]ref=)|(^[\w.-]+\.[a-z]{2,}/.+//)"
+)
 
 
 @dataclass

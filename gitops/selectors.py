@@ -47,11 +47,13 @@ _FIELDS = {
 def matches(selector: Selector, instance: Instance) -> bool:
     """Whether kustomize would select the object: by its present name, its first one, or one between."""
     written = (instance.node.text("metadata", "namespace"), instance.node.text("metadata", "name"))
-    identities = [written, *instance.names, (instance.namespace, instance.name)]
+    identities = [written, *instance.names.values(), (instance.namespace, instance.name)]
     return (
         _anchored(selector.kind, instance.kind)
         and (not selector.group or _anchored(selector.group, instance.group))
-        and any(_anchored(selector.name, name) and _anchored(selector.namespace, ns) for ns, name in identities)
+        and any(
+            _anchored(selector.name, name) and _anchored(selector.namespace, ns) for ns, name in identities
+        )
         and label_selector(selector.labels, instance.labels)
         and label_selector(selector.annotations, instance.annotations)
     )

@@ -6,10 +6,9 @@ of ``transformers``. Whatever cannot be followed becomes a doubt of the objects 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gitops.change import resolve
@@ -37,20 +36,41 @@ class Patch:
     listed_in: str
 
 
-def transform(walker: Walker, level: Kustomization, instances: list[Instance], *, component: bool) -> None:
-    """Apply one kustomization's changes to the instances gathered in it."""
+def transform(
+    walker: Walker,
+    level: Kustomization,
+    instances: list[Instance],
+    *,
+    component: bool = False,
+    flux: FluxPath | None = None,
+) -> None:
+    """Apply one kustomization's changes, and Flux's own where it is the top, to the instances gathered in it."""
     stage = "component-" if component else ""
     for instance in instances:
-        if not component:
-            instance.names.append((instance.namespace, instance.name))
+        instance.names[level.path] = (instance.namespace, instance.name)
     for patch in _patches(walker, level, ("patches", "patchesStrategicMerge")):
         _apply_patch(patch, instances, f"{stage}patch")
-    _namespace(level.root.text("namespace"), instances)
-    _rename(level.root.text("namePrefix"), level.root.text("nameSuffix"), instances)
+    if flux is None:
+        _namespace(level.root.text("namespace"), instances)
+        _rename(level.root.text("namePrefix"), level.root.text("nameSuffix"), instances)
+    else:
+        merged = replace(
+            flux,
+            target_namespace=flux.target_namespace or level.root.text("namespace"),
+            name_prefix=flux.name_prefix or level.root.text("namePrefix"),
+            name_suffix=flux.name_suffix or level.root.text("nameSuffix"),
+        )
+        apply_options(merged, instances)
     _labels(level, instances, stage)
-    _stamp(level.root.texts("commonAnnotations"), instances, level.path, f"{stage}commonAnnotations", "annotations")
+    _stamp(
+        level.root.texts("commonAnnotations"),
+        instances,
+        level.path,
+        f"{stage}commonAnnotations",
+        "annotations",
+    )
     for patch in _patches(walker, level, ("patchesJson6902",)):
-        _apply_patch(patch, instances, f"{stage}patch")
+        _apply_patch(patch, instances, f"{stage}json-patch")
     _replacements(level, instances)
     for name in ("images", "replicas"):
         for item in level.root.elements(name):
@@ -60,15 +80,21 @@ def transform(walker: Walker, level: Kustomization, instances: list[Instance], *
     _transformers(walker, level, instances, stage)
 
 
-def apply_flux(walker: Walker, flux: FluxPath, top: str, instances: list[Instance]) -> None:
-    """Options of the Flux Kustomization itself: they come after everything in the repository."""
+def apply_options(flux: FluxPath, instances: list[Instance]) -> None:
+    """Options that Flux writes into the top kustomization before it builds."""
     for selector, text in flux.patches:
         body = parse("spec.patches", text.encode()).roots()
         for _, node in body:
-            patch = Patch(Selector.of_mapping(selector) if selector else None, node, "", "the Flux Kustomization")
+            patch = Patch(
+                Selector.of_mapping(selector) if selector else None, node, "", "the Flux Kustomization"
+            )
             _apply_patch(patch, instances, "flux")
     _namespace(flux.target_namespace, instances)
     _rename(flux.name_prefix, flux.name_suffix, instances)
+
+
+def after_build(flux: FluxPath, instances: list[Instance]) -> None:
+    """What Flux does to the built objects: variables and common metadata."""
     _stamp(flux.common_annotations, instances, "the Flux Kustomization", "flux", "annotations")
     _stamp(flux.common_labels, instances, "the Flux Kustomization", "flux", "labels")
     for instance in instances:
@@ -92,7 +118,9 @@ def _labels(level: Kustomization, instances: list[Instance], stage: str) -> None
         _stamp(item.texts("pairs"), instances, level.path, f"{stage}labels", "labels")
 
 
-def _stamp(values: Mapping[str, str], instances: Iterable[Instance], path: str, stage: str, where: str) -> None:
+def _stamp(
+    values: Mapping[str, str], instances: Iterable[Instance], path: str, stage: str, where: str
+) -> None:
     for instance in instances:
         _set(instance, where, values, path, stage)
 
@@ -102,12 +130,14 @@ def _set(instance: Instance, where: str, values: Mapping[str, str], path: str, s
     present.update(values)
     for key in KEYS:
         if key in values:
-            instance.stamps.append(Stamp(path, stage, key, values[key], where))
+            instance.stamps.append(Stamp(path, stage, key, values[key], where, len(instance.listings) - 1))
 
 
 def _touches(name: str, item: Node, instance: Instance) -> bool:
     if name == "replicas":
-        return item.text("name") == instance.node.text("metadata", "name") or item.text("name") == instance.name
+        return (
+            item.text("name") == instance.node.text("metadata", "name") or item.text("name") == instance.name
+        )
     image = item.text("name")
     for path, node in instance.node.walk():
         if path and path[-1] == "image" and node.kind == "scalar":
@@ -187,7 +217,11 @@ def _apply_patch(patch: Patch, instances: list[Instance], stage: str) -> None:
 
 def _named(body: Node, instance: Instance) -> bool:
     """Whether a strategic merge patch without a target means this object: by kind, name and namespace."""
-    names = {instance.node.text("metadata", "name"), instance.name, *(name for _, name in instance.names)}
+    names = {
+        instance.node.text("metadata", "name"),
+        instance.name,
+        *(name for _, name in instance.names.values()),
+    }
     namespace = body.text("metadata", "namespace")
     return (
         body.text("kind") == instance.kind
@@ -206,17 +240,21 @@ def _patch_instance(patch: Patch, instance: Instance, stage: str) -> None:
         return
     for where in ("annotations", "labels"):
         _set(instance, where, body.texts("metadata", where), patch.path or patch.listed_in, stage)
-        for key, value in _nulls(body, where):
+        for key in _nulls(body, where):
             (instance.annotations if where == "annotations" else instance.labels).pop(key, None)
             if key in KEYS:
-                instance.stamps.append(Stamp(patch.path or patch.listed_in, stage, key, value, where))
+                instance.stamps.append(_unstamp(patch, instance, stage, key, where))
     if any(key.value not in ("apiVersion", "kind", "metadata") for key, _ in body.pairs):
         instance.touched.append((patch.path, "patch"))
 
 
-def _nulls(body: Node, where: str) -> list[tuple[str, str]]:
+def _unstamp(patch: Patch, instance: Instance, stage: str, key: str, where: str) -> Stamp:
+    return Stamp(patch.path or patch.listed_in, stage, key, "", where, len(instance.listings) - 1)
+
+
+def _nulls(body: Node, where: str) -> list[str]:
     node = body.at("metadata", where)
-    return [(key.value, "") for key, value in (node.real.pairs if node else []) if value.is_null]
+    return [key.value for key, value in (node.real.pairs if node else []) if value.is_null]
 
 
 def _json_patch(patch: Patch, instance: Instance, stage: str) -> None:
@@ -231,7 +269,9 @@ def _json_patch(patch: Patch, instance: Instance, stage: str) -> None:
             _set(instance, parts[1], operation.texts("value"), patch.path, stage)
         else:
             instance.doubts.append(
-                Refusal(Reason.TRANSFORMED, f"{patch.path} patches {pointer} of {instance.name}.", path=patch.path)
+                Refusal(
+                    Reason.TRANSFORMED, f"{patch.path} patches {pointer} of {instance.name}.", path=patch.path
+                )
             )
 
 
@@ -239,7 +279,7 @@ def _json_entry(patch: Patch, instance: Instance, stage: str, operation: Node, w
     if operation.text("op") == "remove":
         (instance.annotations if where == "annotations" else instance.labels).pop(key, None)
         if key in KEYS:
-            instance.stamps.append(Stamp(patch.path, stage, key, "", where))
+            instance.stamps.append(_unstamp(patch, instance, stage, key, where))
     elif operation.text("op") in ("add", "replace"):
         _set(instance, where, {key: operation.text("value")}, patch.path, stage)
 
@@ -292,7 +332,9 @@ def _transformer(
         for instance in instances:
             instance.namespace = node.text("metadata", "namespace") or instance.namespace
     elif kind not in _HARMLESS:
-        doubt = Refusal(Reason.TRANSFORMED, f"{path} changes objects in a way that is not followed ({kind}).", path=path)
+        doubt = Refusal(
+            Reason.TRANSFORMED, f"{path} changes objects in a way that is not followed ({kind}).", path=path
+        )
         for instance in instances:
             instance.doubts.append(doubt)
 
@@ -322,7 +364,7 @@ def _transformer_patches(walker: Walker, level: Kustomization, path: str, node: 
 
 # Variables of Flux
 
-_VARIABLE = re.compile(r"\$\{(\w+)(?::?([-=])([^}]*))?\}")
+_VARIABLE = re.compile(r"\$\{(\w+)(?::?([-=])([^{}]*))?\}")
 
 
 def _substitute(instance: Instance, values: Mapping[str, str]) -> None:
@@ -339,14 +381,10 @@ def substituted(text: str, values: Mapping[str, str]) -> str:
         name, operator, default = found.groups()
         if values.get(name):
             return values[name]
-        return substituted(default, values) if operator else values.get(name, found.group())
+        return default if operator else values.get(name, found.group())
 
     previous = ""
     while text != previous and "${" in text:
         # The innermost variables first: a default may hold another variable.
-        previous, text = text, re.sub(r"\$\{(\w+)(?::?([-=])([^{}]*))?\}", fill, text)
+        previous, text = text, _VARIABLE.sub(fill, text)
     return text
-
-
-def json_text(value: str) -> str:
-    return json.dumps(value)

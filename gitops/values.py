@@ -32,7 +32,8 @@ class FluxPath:
     """What a Flux Kustomization applies: ``spec.path`` and the options of it that change names and annotations.
 
     ``substitute`` holds ``spec.postBuild`` variables, those of ``substituteFrom`` included where they are known.
-    ``patches`` are the bodies of ``spec.patches`` as (target, patch text); ``common_annotations`` and
+    ``source`` is the name in ``spec.sourceRef``: with it, Flux Kustomizations of other sources are not taken for users
+    of the same directory. ``patches`` are the bodies of ``spec.patches`` as (target, patch text); ``common_annotations`` and
     ``common_labels`` those of ``spec.commonMetadata``.
     """
 
@@ -45,17 +46,22 @@ class FluxPath:
     patches: tuple[tuple[Mapping[str, str], str], ...] = ()
     common_annotations: Mapping[str, str] = field(default_factory=dict)
     common_labels: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """A place that sets one protection key on the object after its own document: ``file`` and how."""
+    """A place that sets one protection key on the object after its own document: ``file`` and how.
+
+    ``level`` is the position in the declaration's chain of the kustomization during whose build it happens.
+    """
 
     file: str
-    stage: str  # patch | component-patch | commonAnnotations | labels | transformer | flux
+    stage: str  # patch | json-patch | commonAnnotations | labels | transformer (or component-...) | flux
     key: str
     value: str
     where: str  # annotations | labels
+    level: int = 0
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import posixpath
 from dataclasses import dataclass, field
 
-from gitops.change import Tree
+from gitops.change import Tree, resolve
 from gitops.errors import Reason, Refusal
 from gitops.kustomization import RESOURCE_FIELDS, Kustomization, kustomization_path, load, target
+from gitops.transform import after_build, apply_options, transform
 from gitops.values import FluxPath, Stamp
 from gitops.yamltext import Node, YamlFile, parse
 
@@ -42,7 +43,9 @@ class Instance:
     labels: dict[str, str]
     annotations: dict[str, str]
     listings: list[Listing] = field(default_factory=list)  # from the file up to the top
-    names: list[tuple[str, str]] = field(default_factory=list)  # (namespace, name) while each level's patches run
+    names: dict[str, tuple[str, str]] = field(
+        default_factory=dict
+    )  # kustomization: (namespace, name) at its patches
     stamps: list[Stamp] = field(default_factory=list)
     doubts: list[Refusal] = field(default_factory=list)
     touched: list[tuple[str, str]] = field(default_factory=list)  # (file, what) that changes more than names
@@ -89,17 +92,17 @@ class Walker:
         self.loading: list[str] = []
 
     def run(self, flux: FluxPath) -> Walk:
-        from gitops.transform import apply_flux
 
         directory = normal(flux.path)
         path = kustomization_path(self.tree, directory)
         if path is not None:
-            instances = self.kustomization(path)
+            instances = self.kustomization(path, flux)
         else:
             instances = self.made_up(directory)
-        for entry in flux.components:
-            instances = self.component(Listing(path or "", "components", -1, entry), directory, instances)
-        apply_flux(self, flux, path or "", instances)
+            for entry in flux.components:
+                instances = self.component(Listing("", "components", -1, entry), directory, instances)
+            apply_options(flux, instances)
+        after_build(flux, instances)
         self.result.instances = instances
         return self.result
 
@@ -112,41 +115,32 @@ class Walker:
         for path in self.tree.paths(directory):
             if any(path.startswith(f"{each}/") for each in nested):
                 continue
-            inner = self._outermost(directory, path)
+            inner = outermost(self.tree, directory, path)
             if inner is not None:
                 nested.append(posixpath.dirname(inner))
                 instances += self._listed(self.kustomization(inner), Listing("", "resources", -1, inner))
             elif path.endswith((".yaml", ".yml")) and posixpath.basename(path) not in IGNORED_NAMES:
                 instances += self._listed(self.objects(path), Listing("", "resources", -1, path))
         for instance in instances:
-            instance.names.append((instance.namespace, instance.name))
+            instance.names[""] = (instance.namespace, instance.name)
         return instances
 
-    def _outermost(self, directory: str, path: str) -> str | None:
-        """The kustomization file of the highest directory between ``directory`` and the file, or None."""
-        inner = path[len(directory) + 1 if directory else 0 :].split("/")[:-1]
-        for depth in range(1, len(inner) + 1):
-            found = kustomization_path(self.tree, posixpath.join(directory, *inner[:depth]))
-            if found is not None:
-                return found
-        return None
-
-    def kustomization(self, path: str) -> list[Instance]:
+    def kustomization(self, path: str, flux: FluxPath | None = None) -> list[Instance]:
         """Objects of a kustomization after all of its transformations."""
-        from gitops.transform import transform
 
         level = self._enter(path)
         instances = self._resources(level)
         for name, position, entry in level.entries("components"):
             instances = self.component(Listing(path, name, position, entry), level.directory, instances)
+        for entry in flux.components if flux else ():
+            instances = self.component(Listing(path, "components", -1, entry), level.directory, instances)
         self._hidden(level)
-        transform(self, level, instances, component=False)
+        transform(self, level, instances, flux=flux)
         self.loading.pop()
         return instances
 
     def component(self, listing: Listing, directory: str, instances: list[Instance]) -> list[Instance]:
         """What has been gathered so far, with a component's own objects, after the component's changes."""
-        from gitops.transform import transform
 
         try:
             found = target(self.tree, directory, listing.entry)
@@ -154,7 +148,9 @@ class Walker:
             self.result.blind.append(refusal)
             return instances
         if found.kind == "remote":
-            self._blind(Reason.REMOTE, f"{listing.entry} lies outside of this repository.", listing.kustomization)
+            self._blind(
+                Reason.REMOTE, f"{listing.entry} lies outside of this repository.", listing.kustomization
+            )
             for instance in instances:
                 instance.doubts.append(self.result.blind[-1])
             return instances
@@ -162,7 +158,9 @@ class Walker:
         own = self._resources(level)
         everything = instances + self._listed(own, listing)
         for name, position, entry in level.entries("components"):
-            everything = self.component(Listing(found.path, name, position, entry), level.directory, everything)
+            everything = self.component(
+                Listing(found.path, name, position, entry), level.directory, everything
+            )
         self._hidden(level)
         transform(self, level, everything, component=True)
         self.loading.pop()
@@ -245,8 +243,16 @@ def _instance(path: str, file: YamlFile, index: int, item: int | None, node: Nod
     )  # fmt: skip
 
 
+def outermost(tree: Tree, directory: str, path: str) -> str | None:
+    """The kustomization file of the highest directory between ``directory`` and the file, or None."""
+    inner = path[len(directory) + 1 if directory else 0 :].split("/")[:-1]
+    for depth in range(1, len(inner) + 1):
+        found = kustomization_path(tree, posixpath.join(directory, *inner[:depth]))
+        if found is not None:
+            return found
+    return None
+
+
 def normal(path: str) -> str:
     """A Flux ``spec.path`` as a path relative to the root ("" is the root itself)."""
-    from gitops.change import resolve
-
     return resolve("", path.strip().lstrip("/") or ".")

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -162,7 +163,9 @@ class YamlFile:
 
     def roots(self) -> list[tuple[int, Node]]:
         """Index and root of every document that has content."""
-        return [(doc.index, doc.node) for doc in self.documents if doc.node is not None and not doc.node.is_null]
+        return [
+            (doc.index, doc.node) for doc in self.documents if doc.node is not None and not doc.node.is_null
+        ]
 
 
 def parse(path: str, content: bytes) -> YamlFile:
@@ -176,7 +179,9 @@ def parse(path: str, content: bytes) -> YamlFile:
     except YAMLError as error:
         if "{{" in text:
             raise Refusal(Reason.TEMPLATED, f"{path} is a template, not YAML.", path=path) from error
-        raise Refusal(Reason.UNREADABLE, f"{path} is not valid YAML: {_first_line(error)}", path=path) from error
+        raise Refusal(
+            Reason.UNREADABLE, f"{path} is not valid YAML: {_first_line(error)}", path=path
+        ) from error
     except RecursionError as error:
         raise Refusal(Reason.UNREADABLE, f"{path} is nested too deeply.", path=path) from error
     return YamlFile(path, text, documents)
@@ -207,7 +212,7 @@ class _Composer:
                 )
             elif isinstance(event, DocumentEndEvent):
                 continue
-        for this, following in zip(result, result[1:], strict=False):
+        for this, following in pairwise(result):
             this.end = following.start
         if result:
             result[-1].end = len(self.text)
@@ -245,7 +250,9 @@ class _Composer:
 
     def alias(self, event: Any, depth: int) -> Node:
         if event.anchor not in self.anchors:
-            raise Refusal(Reason.UNREADABLE, f"{self.path} uses the unknown alias *{event.anchor}.", path=self.path)
+            raise Refusal(
+                Reason.UNREADABLE, f"{self.path} uses the unknown alias *{event.anchor}.", path=self.path
+            )
         node = self._new("alias", event)
         node.target = self.anchors[event.anchor]
         return node
@@ -296,7 +303,9 @@ def content_end(node: Node) -> int:
     if node.flow or node.kind in ("scalar", "alias"):
         return node.end
     if node.kind == "list" and node.items:
-        return content_end(node.items[-1]) if node.items[-1].end > node.items[-1].start else node.items[-1].end
+        return (
+            content_end(node.items[-1]) if node.items[-1].end > node.items[-1].start else node.items[-1].end
+        )
     if node.kind == "map" and node.pairs:
         key, value = node.pairs[-1]
         return max(content_end(value), key.end)

@@ -1,0 +1,192 @@
+"""Takes an object out of Git: its document, and the entry of a file that becomes empty."""
+
+from __future__ import annotations
+
+from gitops import edit
+from gitops.change import Change, Tree, resolve
+from gitops.errors import Reason, Refusal
+from gitops.kustomization import Kustomization, load
+from gitops.locate import Found, find, find_editable
+from gitops.patches import add_patch, selector_at
+from gitops.values import CLAIM, FluxPath, ObjectRef
+from gitops.walk import Instance, Listing, normal
+from gitops.yamltext import Node, parse
+
+
+def remove(tree: Tree, flux: FluxPath, ref: ObjectRef) -> Change:
+    """Remove the declaration of ``ref``.
+
+    The document goes; where it was the only one, the file and its entry in the kustomization go; where the file is
+    shared with other kustomizations, a patch in this one's own kustomization deletes the object instead.
+    Refuses where the result would not build, or is not certain.
+    """
+    found = find_editable(tree, flux, ref)
+    trial = tree.fork()
+    if found.declaration.owner_level == -1:
+        _references(trial, found)
+        _take_out(trial, found.instance)
+    else:
+        _delete_by_patch(trial, found)
+    _check_gone(trial, flux, ref)
+    notes = mentions(trial, flux, ref)
+    change = trial.change(f"Remove {ref}", since=tree, notes=notes)
+    tree.adopt(trial)
+    return change
+
+
+def _check_gone(tree: Tree, flux: FluxPath, ref: ObjectRef) -> None:
+    try:
+        find(tree, flux, ref)
+    except Refusal as refusal:
+        if refusal.reason not in (Reason.DECLARED_TWICE, Reason.MISSING):
+            return
+        raise
+    raise Refusal(Reason.UNCERTAIN, f"After the edit {ref} would still be declared.")
+
+
+def _take_out(tree: Tree, instance: Instance) -> None:
+    file = instance.file
+    if instance.item is not None:
+        items = file.documents[instance.document].node
+        if items is not None and len(items.elements("items")) > 1:
+            tree.write(
+                file.path, edit.remove_item(file, instance.document, ("items",), instance.item).content
+            )
+            return
+    if not edit.sole_document(file, instance.document):
+        tree.write(file.path, edit.remove_document(file, instance.document).content)
+        return
+    tree.write(file.path, None)
+    _remove_entry(tree, instance.listings)
+
+
+def _remove_entry(tree: Tree, listings: list[Listing]) -> None:
+    """Take the entry of a deleted file or directory out of the kustomization; empty ones above go as well."""
+    listing = listings[0]
+    if not listing.kustomization:
+        return  # Flux lists what it finds; an entry exists nowhere
+    level = load(tree, listing.kustomization)
+    if _would_be_empty(level, listing):
+        if len(listings) < 2:
+            raise Refusal(
+                Reason.EMPTY, f"{level.path} would have nothing left, and Flux cannot build an empty kustomization.",
+                path=level.path, next_step="Remove the Flux Kustomization itself, or add another resource first.",
+                by_hand=f"{listing.field}: []\n# and at least one other field, for example a namespace",
+            )  # fmt: skip
+        tree.write(level.path, None)
+        _remove_entry(tree, listings[1:])
+        return
+    edited = edit.remove_item(level.file, 0, (listing.field,), listing.position)
+    tree.write(level.path, edited.content)
+
+
+def _would_be_empty(level: Kustomization, listing: Listing) -> bool:
+    """Whether kustomize would call the file empty: nothing but its type and empty lists."""
+    for key, value in level.root.pairs:
+        if key.value in ("apiVersion", "kind", "metadata"):
+            continue
+        if key.value == listing.field and len(value.real.items) == 1:
+            continue
+        real = value.real
+        if real.is_null or (real.kind in ("list", "map") and not real.items and not real.pairs):
+            continue
+        return False
+    return True
+
+
+def _delete_by_patch(tree: Tree, found: Found) -> None:
+    level = found.declaration.owner_level
+    others = ", ".join(found.declaration.shared_with)
+    if level is None or not found.instance.listings[level].kustomization:
+        raise Refusal(
+            Reason.SHARED, f"{found.instance.path} is also used by {others}; removing it would remove it there too.",
+            path=found.instance.path,
+            next_step="Give this cluster or namespace a kustomization of its own, with this patch in it:",
+            by_hand=delete_patch(found.instance),
+        )  # fmt: skip
+    kustomization = load(tree, found.instance.listings[level].kustomization)
+    add_patch(tree, kustomization, selector_at(found, kustomization.path), delete_patch(found.instance))
+
+
+def delete_patch(instance: Instance) -> str:
+    """A strategic merge patch that deletes the object."""
+    return (
+        f"$patch: delete\napiVersion: {instance.node.text('apiVersion')}\nkind: {instance.kind}\n"
+        f"metadata:\n  name: {edit.written_scalar(instance.node.text('metadata', 'name'))}\n"
+    )
+
+
+# What else refers to the object
+
+
+def _references(tree: Tree, found: Found) -> None:
+    """Refuse where a patch without a target, or a replacement, would find nothing and break the build."""
+    instance = found.instance
+    names = {
+        instance.node.text("metadata", "name"),
+        instance.name,
+        *(name for _, name in instance.names.values()),
+    }
+    for level in found.walk.kustomizations.values():
+        for where, node in _strict_patches(tree, level):
+            if node.text("kind") == instance.kind and node.text("metadata", "name") in names:
+                raise Refusal(
+                    Reason.REFERENCED, f"{where} patches {found.declaration.ref}; without it the build would fail.",
+                    path=where, next_step="Remove this patch, and its entry in the kustomization, first.",
+                )  # fmt: skip
+        for item in level.root.elements("patchesJson6902"):
+            if item.text("target", "kind") == instance.kind and item.text("target", "name") in names:
+                raise Refusal(
+                    Reason.REFERENCED, f"{level.path} patches {found.declaration.ref} (patchesJson6902).",
+                    path=level.path, next_step="Remove this patch first.",
+                )  # fmt: skip
+        for item in level.root.elements("replacements"):
+            chosen = [item.at("source"), *(each.at("select") for each in item.elements("targets"))]
+            for select in chosen:
+                if (
+                    select is not None
+                    and select.text("kind") == instance.kind
+                    and select.text("name") in names
+                ):
+                    raise Refusal(
+                        Reason.REFERENCED, f"{level.path} has a replacement that needs {found.declaration.ref}.",
+                        path=level.path, next_step="Remove this replacement first.",
+                    )  # fmt: skip
+
+
+def _strict_patches(tree: Tree, level: Kustomization) -> list[tuple[str, Node]]:
+    """Patch documents that must find their object: those without a target."""
+    found: list[tuple[str, Node]] = []
+    texts: list[tuple[str, str]] = []
+    for item in level.root.elements("patches"):
+        target = item.at("target")
+        if target is None or target.is_null:
+            texts.append((item.text("patch"), item.text("path")))
+    for item in level.root.elements("patchesStrategicMerge"):
+        value = item.real.value
+        texts.append((value, "") if "\n" in value else ("", value))
+    for text, path in texts:
+        where = resolve(level.directory, path) if path else level.path
+        content = tree.read(where) if path else text.encode()
+        found += [(where, root) for _, root in parse(where, content).roots() if root.kind == "map"]
+    return found
+
+
+def mentions(tree: Tree, flux: FluxPath, ref: ObjectRef) -> tuple[str, ...]:
+    """Notes on workloads near by that still mount a removed claim."""
+    if ref.kind != CLAIM:
+        return ()
+    notes = []
+    for path in tree.paths(normal(flux.path)):
+        if not path.endswith((".yaml", ".yml", ".json")) or b"claimName" not in tree.read(path):
+            continue
+        try:
+            roots = parse(path, tree.read(path)).roots()
+        except Refusal:
+            continue
+        for _, root in roots:
+            for place, node in root.walk():
+                if place[-1:] == ("claimName",) and node.real.value == ref.name:
+                    who = f"{root.text('kind')} {root.text('metadata', 'name')}".strip()
+                    notes.append(f"{who} in {path} still mounts a claim named {ref.name}.")
+    return tuple(dict.fromkeys(notes))

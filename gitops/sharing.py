@@ -1,0 +1,156 @@
+"""Who else uses a file: an edit of a shared base would change, or delete, objects that nobody asked about."""
+
+from __future__ import annotations
+
+import posixpath
+
+from gitops.change import Tree, resolve
+from gitops.errors import Refusal
+from gitops.kustomization import (
+    FILE_NAMES,
+    RESOURCE_FIELDS,
+    Kustomization,
+    is_remote,
+    kustomization_path,
+    load,
+)
+from gitops.values import FluxPath
+from gitops.walk import Instance, Walk, normal, outermost
+from gitops.yamltext import parse
+
+
+class Users:
+    """Finds other kustomizations, and other Flux Kustomizations, that use a file or a directory."""
+
+    def __init__(self, tree: Tree, flux: FluxPath) -> None:
+        self.tree = tree
+        self.flux = flux
+        self._levels: list[Kustomization] | None = None
+        self._flux: list[tuple[str, str]] | None = None
+
+    def owner_level(self, instance: Instance, walk: Walk) -> tuple[int | None, tuple[str, ...]]:
+        """(lowest level that this object alone uses, who else uses the levels below it).
+
+        -1: nobody else uses the file. Otherwise a position in the instance's listings. None: even the top is shared.
+        """
+        others = [self._others(instance, position, walk) for position in range(len(instance.listings) + 1)]
+        shared = [position for position, users in enumerate(others) if users]
+        if not shared:
+            return -1, ()
+        highest = shared[-1]
+        names = tuple(sorted({name for users in others for name in users}))
+        # others[n] are users of the thing at height n: 0 is the file, n is the n-th kustomization above it.
+        return (highest if highest < len(instance.listings) else None), names
+
+    def _others(self, instance: Instance, height: int, walk: Walk) -> set[str]:
+        path = instance.path if height == 0 else instance.listings[height - 1].kustomization
+        if not path:
+            return self._flux_users() if height == len(instance.listings) else set()
+        expected = instance.listings[height].kustomization if height < len(instance.listings) else None
+        others = self._listing(path) - ({expected} if expected is not None else set())
+        if self._twice_inside(instance, height, walk):
+            others.add(expected or path)
+        top = height == len(instance.listings)
+        others |= self._flux_users() if top else set()
+        return others | self._applied_apart(path)
+
+    def _applied_apart(self, path: str) -> set[str]:
+        """Flux Kustomizations of other directories that apply this file, or the directory of this kustomization."""
+        mine = normal(self.flux.path)
+        is_level = posixpath.basename(path) in FILE_NAMES
+        users: set[str] = set()
+        for where, applied in self._applied():
+            if applied == mine:
+                continue
+            if is_level and applied == posixpath.dirname(path):
+                users.add(where)
+            elif _inside(path, applied) and kustomization_path(self.tree, applied) is None:
+                found = outermost(self.tree, applied, path)
+                if found == (path if is_level else None):
+                    users.add(where)
+        return users
+
+    def _twice_inside(self, instance: Instance, height: int, walk: Walk) -> bool:
+        """Whether the same document reaches the top of this tree more than once, by ways that part at this height."""
+        mine = [(each.kustomization, each.entry) for each in instance.listings[height:]]
+        for other in walk.instances:
+            if other is instance or (other.path, other.document, other.item) != (
+                instance.path, instance.document, instance.item,
+            ):  # fmt: skip
+                continue
+            lower = [each.kustomization for each in other.listings[:height]]
+            if lower == [each.kustomization for each in instance.listings[:height]]:
+                theirs = [(each.kustomization, each.entry) for each in other.listings[height:]]
+                if theirs != mine and theirs[:1] != mine[:1]:
+                    return True
+        return False
+
+    def _listing(self, path: str) -> set[str]:
+        """Paths of kustomization files, anywhere in the repository, that list this file or directory."""
+        directory = posixpath.dirname(path)
+        is_level = posixpath.basename(path) in FILE_NAMES
+        users: set[str] = set()
+        for level in self._all_levels():
+            for _, _, entry in level.entries(*RESOURCE_FIELDS, "components", "transformers"):
+                if is_remote(entry) or "\n" in entry:
+                    continue
+                try:
+                    named = resolve(level.directory, entry)
+                except Refusal:
+                    continue
+                if named == path or (is_level and named == directory):
+                    users.add(level.path)
+        return users
+
+    def _all_levels(self) -> list[Kustomization]:
+        if self._levels is None:
+            self._levels = []
+            for path in self.tree.paths():
+                if posixpath.basename(path) in FILE_NAMES:
+                    try:
+                        self._levels.append(load(self.tree, path))
+                    except Refusal:
+                        continue  # a broken kustomization elsewhere builds nothing
+        return self._levels
+
+    def _flux_users(self) -> set[str]:
+        """Flux Kustomizations in the repository, where several apply the directory of this Flux path."""
+        mine = normal(self.flux.path)
+        users = [where for where, applied in self._applied() if applied == mine]
+        return set(users) if len(users) > 1 else set()
+
+    def _applied(self) -> list[tuple[str, str]]:
+        if self._flux is None:
+            self._flux = flux_kustomizations(self.tree, self.flux.source)
+        return self._flux
+
+
+def _inside(path: str, directory: str) -> bool:
+    return not directory or path.startswith(f"{directory}/")
+
+
+def flux_kustomizations(tree: Tree, source: str = "") -> list[tuple[str, str]]:
+    """(``file: namespace/name``, normal path) of every Flux Kustomization that the repository states.
+
+    With ``source``, only those whose ``spec.sourceRef.name`` is that one.
+    """
+    found: list[tuple[str, str]] = []
+    for path in tree.paths():
+        if not path.endswith((".yaml", ".yml")) or b"kustomize.toolkit.fluxcd.io" not in tree.read(path):
+            continue
+        try:
+            roots = parse(path, tree.read(path)).roots()
+        except Refusal:
+            continue
+        for _, root in roots:
+            version = root.text("apiVersion")
+            if root.text("kind") == "Kustomization" and version.startswith("kustomize.toolkit.fluxcd.io/"):
+                if source and root.text("spec", "sourceRef", "name") not in ("", source):
+                    continue
+                try:
+                    applied = normal(root.text("spec", "path") or ".")
+                except Refusal:
+                    continue
+                name = f"{root.text('metadata', 'namespace')}/{root.text('metadata', 'name')}"
+                found.append((f"{path}: {name}", applied))
+    return found
