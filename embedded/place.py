@@ -102,6 +102,13 @@ def _remove(path: Path) -> None:
     if path.is_symlink() or not path.is_dir():
         path.unlink()
         return
-    for directory, _, _ in os.walk(path):
-        os.chmod(directory, 0o700)
+    _open_up(path)
     shutil.rmtree(path)
+
+
+def _open_up(directory: Path) -> None:
+    directory.chmod(0o700)
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                _open_up(Path(entry.path))

@@ -75,7 +75,8 @@ def arguments(*more: str) -> list[str]:
     return [sys.executable, "-m", "celery", "-A", "worker.app", "worker", "-I", "tests.support.tasks", *more]
 
 
-def _sender(broker_url: str) -> Celery:
+def sender(broker_url: str) -> Celery:
+    """An application that sends to the product's worker."""
     app = Celery("tests", broker=broker_url)
     app.conf.update(
         task_ignore_result=True,
@@ -89,7 +90,7 @@ def _sender(broker_url: str) -> Celery:
 def running_worker(database: str, log: Path, **more: str) -> Iterator[CeleryWorker]:
     """Starts a worker on `database`, waits until it takes tasks, ends it afterwards."""
     environment = child_environment(database, **more)
-    app = _sender(environment["HOLDFAST_REDIS_URL"])
+    app = sender(environment["HOLDFAST_REDIS_URL"])
     process = spawn(
         arguments("--loglevel=INFO", "--concurrency=2", "--without-gossip", "--without-mingle"),
         log=log,
