@@ -12,7 +12,6 @@ from gitops.errors import Reason, Refusal
 from gitops.kustomization import kustomization_path, load
 from gitops.locate import find
 from gitops.patches import add_entry
-from gitops.transform import substituted
 from gitops.values import FluxPath, ObjectRef
 from gitops.walk import normal
 from gitops.yamltext import YamlFile, parse
@@ -79,7 +78,7 @@ def add(
         _unsealed(file)
         trial.write(path, edit.append_document(file, text).content)
     else:
-        _add_file(trial, flux, place, _free_name(trial, place, file_name or default_file_name(ref)), text)
+        put_file(trial, flux, place, _free_name(trial, place, file_name or default_file_name(ref)), text)
     _lands(trial, flux, ref, place)
     change = trial.change(f"Add {ref}", since=tree)
     tree.adopt(trial)
@@ -120,7 +119,8 @@ def _free_name(tree: Tree, place: str, name: str) -> str:
     return path
 
 
-def _add_file(tree: Tree, flux: FluxPath, place: str, path: str, text: str) -> None:
+def put_file(tree: Tree, flux: FluxPath, place: str, path: str, text: str) -> None:
+    """Write a new file and the entries that make Flux see it."""
     top = normal(flux.path)
     if place != top and top and not place.startswith(f"{top}/"):
         raise Refusal(Reason.OUTSIDE, f"{place} does not lie under {top}, which Flux applies.", path=place)
@@ -166,6 +166,3 @@ def _lands(tree: Tree, flux: FluxPath, ref: ObjectRef, place: str) -> None:
             "sets another namespace, prefix or suffix.", path=place,
             next_step="Choose a directory whose kustomization has the right namespace.",
         ) from refusal  # fmt: skip
-
-
-__all__ = ["add", "claim_text", "default_file_name", "substituted"]

@@ -219,20 +219,23 @@ def _flow_addition(file: YamlFile, listing: Node, text: str) -> Span:
 def _first_item(
     file: YamlFile, index: int, path: Path, existing: Node | None, text: str, value: Plain
 ) -> YamlFile:
-    """A list where there was none, an empty one or null. Only keys at the top of the document."""
+    """A list where there was none, an empty one or null; the mapping above it must be there, in block style."""
     root = _root(file, index)
-    if len(path) != 1 or root.flow:
-        raise uncertain(file, "a list can be added at the top of a document only")
+    parent = root.at(*path[:-1])
+    if parent is None or parent.kind != "map" or parent.flow or not parent.pairs:
+        raise uncertain(file, f"{'.'.join(map(str, path))} cannot be added")
     whole: Plain = ("list", ["", value])
     expected = _expect(file, index, with_value(plain(root), path, whole))
-    lines = _item_lines(text, "  ", " ")
+    indent = " " * parent.pairs[0][0].column
+    lines = _item_lines(text, f"{indent}  ", " ")
     if existing is None:
-        return apply(file, [_insertion(file, content_end(root), [f"{path[0]}:", *lines])], expected)
+        lines = [f"{indent}{path[-1]}:", *lines]
+        return apply(file, [_insertion(file, content_end(parent), lines)], expected)
     key = _key_of(file, index, path)
     colon = file.text.index(":", key.end) + 1
     if existing.kind == "list" and not re.fullmatch(r"\[\s*\]", file.text[existing.start : existing.end]):
         raise uncertain(file, "an empty list is written in an unusual way")
-    spans = [Span(colon, max(existing.end, colon))] if existing.end > colon else []
+    spans = [Span(colon, existing.end)] if existing.end > colon else []
     return apply(file, [*spans, _insertion(file, max(existing.end, colon), lines)], expected)
 
 

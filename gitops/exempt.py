@@ -44,7 +44,7 @@ def set_prune(tree: Tree, flux: FluxPath, ref: ObjectRef, value: str, summary: s
             continue
         _set_where(trial, found, where, value)
         found = find_editable(trial, flux, ref)
-    _check(trial, flux, ref, wanted)
+    check_prune(trial, flux, ref, wanted=wanted)
     change = trial.change(summary, since=tree)
     tree.adopt(trial)
     return change
@@ -66,7 +66,8 @@ def _not_ignored(found: Found) -> None:
                 )  # fmt: skip
 
 
-def _check(tree: Tree, flux: FluxPath, ref: ObjectRef, wanted: bool) -> None:
+def check_prune(tree: Tree, flux: FluxPath, ref: ObjectRef, *, wanted: bool) -> None:
+    """Refuse where a tree does not protect (or exempt) the object as was meant."""
     declaration = find(tree, flux, ref).declaration
     values = [present.get(PRUNE_KEY, "") for present in (declaration.annotations, declaration.labels)]
     if any(value.lower() == PROTECTED for value in values) is not wanted:
@@ -76,12 +77,18 @@ def _check(tree: Tree, flux: FluxPath, ref: ObjectRef, wanted: bool) -> None:
 def _set_where(tree: Tree, found: Found, where: str, value: str) -> None:
     stamps = [stamp for stamp in found.declaration.stamps if stamp.key == PRUNE_KEY and stamp.where == where]
     if not stamps and found.declaration.owner_level == -1:
-        _in_document(tree, found, where, value)
+        set_in_document(tree, found, where, value)
     else:
         _by_patch(tree, found, where, value, stamps[-1] if stamps else None)
 
 
-def _in_document(tree: Tree, found: Found, where: str, value: str) -> None:
+def set_in_document(tree: Tree, found: Found, where: str, value: str) -> None:
+    """Write the value into the document itself. Refuses one that other objects share."""
+    if found.declaration.owner_level != -1:
+        raise Refusal(
+            Reason.SHARED, f"{found.instance.path} is also used by {', '.join(found.declaration.shared_with)}.",
+            path=found.instance.path, next_step="Set it by a patch instead.",
+        )  # fmt: skip
     instance = found.instance
     path: Path = ("metadata", where, PRUNE_KEY)
     if instance.item is not None:
@@ -110,6 +117,14 @@ def _by_patch(tree: Tree, found: Found, where: str, value: str, stamp: Stamp | N
         _add_transformer(tree, kustomization, selector, patch, found.declaration)
     else:
         add_patch(tree, kustomization, selector, patch)
+
+
+def patch_at_owner(tree: Tree, found: Found, value: str) -> None:
+    """Set the annotation by a patch, wherever the last word on it is spoken."""
+    stamps = [
+        each for each in found.declaration.stamps if each.key == PRUNE_KEY and each.where == "annotations"
+    ]
+    _by_patch(tree, found, "annotations", value, stamps[-1] if stamps else None)
 
 
 def _place(found: Found, stamp: Stamp | None) -> tuple[int, bool]:

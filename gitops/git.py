@@ -10,7 +10,7 @@ import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -266,10 +266,8 @@ def _write_private(path: Path, text: str, mode: int) -> None:
 def _end_group(process: subprocess.Popen[bytes]) -> None:
     """End git and whatever it started (ssh, remote helpers)."""
     if process.poll() is None:
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         process.wait()
     for stream in (process.stdin, process.stdout, process.stderr):
         if stream is not None:

@@ -121,7 +121,8 @@ class Repository:
 
     def contains(self, commit: str, ancestor: str) -> bool:
         """Whether ``ancestor`` is ``commit`` or part of its history. More history is fetched where needed."""
-        check_commit(commit), check_commit(ancestor)
+        check_commit(commit)
+        check_commit(ancestor)
         with self._locked():
             for known in (commit, ancestor):
                 if not self._has(known):
