@@ -97,30 +97,34 @@ def remove(name: bytes, directory: int) -> None:
     _remove_directory(name, directory)
 
 
+class _Level:
+    """A directory on its way out: its name, its handle, and its directories that are left."""
+
+    def __init__(self, name: bytes, parent: int) -> None:
+        self.name = name
+        self.fd = _enter(name, parent)
+        self.directories, others = entries(self.fd)
+        for other in others:
+            os.unlink(other, dir_fd=self.fd)
+
+
 def _remove_directory(name: bytes, directory: int) -> None:
-    """Empties from the deepest level up, by descending with one handle and climbing with `..` checked by inode."""
-    trail: list[tuple[bytes, int]] = [(name, _enter(name, directory))]
+    """Empties from the deepest level up. What lies 64 deep is lifted to the top first, so that open handles stay few."""
+    trail = [_Level(name, directory)]
     while trail:
-        current_name, fd = trail[-1]
-        child = _remove_files(fd)
-        if child is not None:
-            trail.append((child, _enter(child, fd)))
-            if len(trail) > 64:
-                _remove_far_below(trail)
+        level = trail[-1]
+        if level.directories and len(trail) == 64:
+            for child in level.directories:
+                lifted = b".holdfast-lifted-%d" % status(child, level.fd).st_ino
+                os.rename(child, lifted, src_dir_fd=level.fd, dst_dir_fd=trail[0].fd)
+                trail[0].directories.append(lifted)
+            level.directories = []
+        if level.directories:
+            trail.append(_Level(level.directories.pop(), level.fd))
             continue
         trail.pop()
-        os.close(fd)
-        os.rmdir(current_name, dir_fd=trail[-1][1] if trail else directory)
-
-
-def _remove_far_below(trail: list[tuple[bytes, int]]) -> None:
-    """Lifts the directory that is 64 deep to the top of the removed tree, so that open handles stay few."""
-    top = trail[0][1]
-    name, fd = trail.pop()
-    parent = trail[-1][1]
-    lifted = b".holdfast-lifted-%d" % os.fstat(fd).st_ino
-    os.close(fd)
-    os.rename(name, lifted, src_dir_fd=parent, dst_dir_fd=top)
+        os.close(level.fd)
+        os.rmdir(level.name, dir_fd=trail[-1].fd if trail else directory)
 
 
 def _enter(name: bytes, directory: int) -> int:
@@ -142,16 +146,3 @@ def make_usable(fd: int) -> None:
     mode = os.fstat(fd).st_mode
     if os.geteuid() != 0 and mode & 0o700 != 0o700:
         os.fchmod(fd, stat.S_IMODE(mode) | 0o700)
-
-
-def _remove_files(fd: int) -> bytes | None:
-    """Unlinks all that is not a directory; gives the name of one directory, or None when there is none."""
-    found = None
-    with os.scandir(fd) as scan:
-        names = [(os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)) for entry in scan]
-    for name, is_directory in names:
-        if is_directory:
-            found = name
-        else:
-            os.unlink(name, dir_fd=fd)
-    return found

@@ -1,0 +1,116 @@
+"""What a file has beside its content: mode, numeric owner, mtime, extended attributes, ACLs."""
+
+import errno
+import os
+import stat
+from dataclasses import dataclass, field
+
+UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS})
+# Labels of the node's own policy, or bound to the inode: they describe the machine, not the data.
+OF_THE_MACHINE = frozenset({"security.selinux", "security.evm", "security.ima"})
+OURS = "user.holdfast."
+CLASSES = frozenset(
+    {"owner", "acl", "holes", "devices", "xattr:user", "xattr:trusted", "xattr:security", "xattr:system"}
+)
+
+Xattrs = tuple[tuple[str, bytes], ...]
+
+
+def class_of(name: str) -> str:
+    """The class under which an extended attribute is kept or left out."""
+    if name.startswith("system.posix_acl_"):
+        return "acl"
+    return "xattr:" + name.partition(".")[0]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is compared. `left_out` is a subset of CLASSES; `hole_granularity` in bytes."""
+
+    left_out: frozenset[str] = frozenset()
+    hole_granularity: int = 4096
+    with_owner: bool = field(init=False)
+    with_holes: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "with_owner", "owner" not in self.left_out)
+        object.__setattr__(self, "with_holes", "holes" not in self.left_out)
+
+    def header(self) -> bytes:
+        """Stands at the head of a metadata digest, so that digests under different rules never look equal."""
+        return f"left out: {','.join(sorted(self.left_out))}; holes: {self.hole_granularity}\n".encode()
+
+    def compares(self, name: str) -> bool:
+        """Whether an extended attribute takes part."""
+        return (
+            name not in OF_THE_MACHINE and not name.startswith(OURS) and class_of(name) not in self.left_out
+        )
+
+
+def read_xattrs(handle: int | bytes, rules: Rules) -> Xattrs:
+    """The extended attributes behind a descriptor, or of a path whose last name is not followed; sorted by name."""
+    try:
+        # A descriptor takes no follow_symlinks; a path must not be followed.
+        names = (
+            os.listxattr(handle) if isinstance(handle, int) else os.listxattr(handle, follow_symlinks=False)
+        )
+    except OSError as error:
+        if error.errno in UNSUPPORTED:
+            return ()
+        raise
+    if not names:
+        return ()
+    found = []
+    for name in sorted(names, key=os.fsencode):
+        if rules.compares(name):
+            value = (
+                os.getxattr(handle, name)
+                if isinstance(handle, int)
+                else os.getxattr(handle, name, follow_symlinks=False)
+            )
+            found.append((name, value))
+    return tuple(found)
+
+
+def by_handle(directory: int, name: bytes) -> bytes:
+    """A path that names `name` in a directory handle, for calls that take no directory handle."""
+    return b"/proc/self/fd/%d/%s" % (directory, name)
+
+
+def set_xattrs(handle: int | bytes, wanted: Xattrs, present: Xattrs) -> None:
+    """Makes the attributes equal to `wanted`, where `present` are those that are there."""
+    follow = isinstance(handle, int)
+    names = {name for name, _ in wanted}
+    for name, _ in present:
+        if name not in names:
+            os.removexattr(handle, name) if follow else os.removexattr(handle, name, follow_symlinks=False)
+    there = dict(present)
+    for name, value in wanted:
+        if there.get(name) != value:
+            os.setxattr(handle, name, value) if follow else os.setxattr(
+                handle, name, value, follow_symlinks=False
+            )
+
+
+def mtime_text(st: os.stat_result) -> str:
+    """Seconds since 1970 with nine decimals."""
+    return f"{st.st_mtime_ns // 10**9}.{st.st_mtime_ns % 10**9:09d}"
+
+
+def mode_text(mode: int) -> str:
+    """The permission bits in octal, as chmod takes them."""
+    return f"{stat.S_IMODE(mode):04o}"
+
+
+def change_owner(handle: int | bytes, wanted: os.stat_result, present: os.stat_result, *, kept: bool) -> None:
+    """Sets the numeric owner where it differs; where owners cannot be kept, what can be set of it is tried."""
+    if (wanted.st_uid, wanted.st_gid) == (present.st_uid, present.st_gid):
+        return
+    try:
+        if isinstance(handle, int):
+            os.fchown(handle, wanted.st_uid, wanted.st_gid)
+        else:
+            os.chown(handle, wanted.st_uid, wanted.st_gid, follow_symlinks=False)
+    except OSError:
+        if kept:
+            raise

@@ -1,0 +1,424 @@
+"""The work of verify and digest inside a worker: reads entries of one or two trees and compares them."""
+
+import os
+import stat
+import threading
+
+from blake3 import blake3
+
+from mover.attributes import Rules, Xattrs, by_handle, class_of, mode_text, mtime_text, read_xattrs
+from mover.errors import Changed, reason_of
+from mover.holes import hole_map, may_have_holes
+from mover.listing import (
+    LETTERS,
+    RANGE_BYTES,
+    TYPES,
+    Seen,
+    device_content,
+    file_content,
+    head,
+    link_content,
+    metadata,
+)
+from mover.names import joined, shown
+from mover.protocol import (
+    Compare,
+    Compared,
+    Counted,
+    Difference,
+    Hash,
+    Hashed,
+    Large,
+    Link,
+    Look,
+    Looked,
+    Problem,
+    Records,
+    Side,
+    Skip,
+    pack,
+    unpack,
+)
+from mover.reading import SMALL_BYTES, hash_range, open_regular, read_exactly, require_unchanged
+from mover.tree import LEFT_OUT_OF_ROOT, STATE_NAME, Tree, entries, split, status
+
+SOURCE, DESTINATION, REPORTED = 1, 2, 4
+LINK_CACHE = 20_000
+
+
+def see(directory: int, name: bytes, st: os.stat_result, rules: Rules, *, drop: bool) -> Seen | None:
+    """Reads one entry that is no directory; None for a socket. The content of a file above 64 MiB is left empty."""
+    kind = stat.S_IFMT(st.st_mode)
+    letter = LETTERS.get(kind)
+    if letter is None:
+        return None
+    if letter == b"f":
+        return _see_file(directory, name, st, rules, drop=drop)
+    content = b""
+    if letter == b"l":
+        content = link_content(os.readlink(name, dir_fd=directory))
+    elif letter != b"p":
+        content = device_content(st)
+    return Seen(letter, st, content, read_xattrs(by_handle(directory, name), rules), ())
+
+
+def _see_file(directory: int, name: bytes, st: os.stat_result, rules: Rules, *, drop: bool) -> Seen:
+    fd = open_regular(name, directory, st)
+    try:
+        size = st.st_size
+        if drop:
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        xattrs = read_xattrs(fd, rules)
+        sparse = may_have_holes(size, st.st_blocks)
+        holes = hole_map(fd, size, rules.hole_granularity) if sparse and rules.with_holes else ()
+        content = b""
+        if size <= SMALL_BYTES:
+            content = file_content(size, blake3(read_exactly(fd, size, 0)).digest())
+        elif size <= RANGE_BYTES:
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+            content = file_content(size, hash_range(fd, 0, size))
+        require_unchanged(st, os.fstat(fd))
+        return Seen(letter=b"f", status=st, content=content, xattrs=xattrs, holes=holes)
+    finally:
+        os.close(fd)
+
+
+def see_directory(fd: int, rules: Rules) -> Side:
+    """A directory itself."""
+    st = os.fstat(fd)
+    xattrs = read_xattrs(fd, rules)
+    return Side(metadata(st, xattrs, (), rules), Seen(b"d", st, b"", xattrs, ()))
+
+
+def differences(path: bytes, source: Seen, destination: Seen, rules: Rules) -> list[Difference]:
+    """All differences between two entries at one path, by class."""
+    a, b = source.status, destination.status
+    if source.letter != destination.letter:
+        return [Difference(path, "type", TYPES[source.letter], TYPES[destination.letter])]
+    found = []
+    if source.content != destination.content:
+        found.append(_content_difference(path, source, destination))
+    if source.letter != b"l" and stat.S_IMODE(a.st_mode) != stat.S_IMODE(b.st_mode):
+        found.append(Difference(path, "mode", mode_text(a.st_mode), mode_text(b.st_mode)))
+    if rules.with_owner and (a.st_uid, a.st_gid) != (b.st_uid, b.st_gid):
+        found.append(Difference(path, "owner", f"{a.st_uid}:{a.st_gid}", f"{b.st_uid}:{b.st_gid}"))
+    if a.st_mtime_ns != b.st_mtime_ns:
+        found.append(Difference(path, "mtime", mtime_text(a), mtime_text(b)))
+    if source.xattrs != destination.xattrs:
+        found += _xattr_differences(path, source.xattrs, destination.xattrs)
+    if source.holes != destination.holes and a.st_size == b.st_size:
+        found.append(Difference(path, "hole", _bytes_in(source), _bytes_in(destination)))
+    return found
+
+
+def _bytes_in(seen: Seen) -> int:
+    return sum(end - start for start, end in seen.holes)
+
+
+def _content_difference(path: bytes, source: Seen, destination: Seen) -> Difference:
+    if source.letter == b"l":
+        return Difference(path, "link-target", shown(source.content[4:]), shown(destination.content[4:]))
+    if source.letter != b"f":
+        pair = [f"{os.major(s.status.st_rdev)}:{os.minor(s.status.st_rdev)}" for s in (source, destination)]
+        return Difference(path, "device", pair[0], pair[1])
+    if source.status.st_size != destination.status.st_size:
+        return Difference(path, "size", source.status.st_size, destination.status.st_size)
+    return Difference(
+        path, "content", "blake3:" + source.content[8:].hex(), "blake3:" + destination.content[8:].hex()
+    )
+
+
+def _xattr_differences(path: bytes, source: Xattrs, destination: Xattrs) -> list[Difference]:
+    a, b = dict(source), dict(destination)
+    names = sorted(name for name in a.keys() | b.keys() if a.get(name) != b.get(name))
+    found = []
+    for kind in ("acl", "xattr"):
+        mine = [name for name in names if (class_of(name) == "acl") == (kind == "acl")]
+        if mine:
+            left = {name: a[name].hex() for name in mine if name in a}
+            right = {name: b[name].hex() for name in mine if name in b}
+            found.append(Difference(path, kind, left, right))
+    return found
+
+
+def one_sided(path: bytes, mask: int, seen: Seen) -> Difference:
+    """A name that only one side has."""
+    kind = TYPES[seen.letter]
+    hint = seen.content if seen.letter == b"f" and seen.status.st_size else b""
+    if mask & SOURCE:
+        return Difference(path, "missing", kind, None, hint)
+    return Difference(path, "extra", None, kind, hint)
+
+
+class Comparing:
+    """Runs the tasks of verify (two trees) and digest (one)."""
+
+    def __init__(self, trees: tuple[Tree, ...], rules: Rules, drop: tuple[bool, ...]) -> None:
+        self.trees = trees
+        self.rules = rules
+        self.drop = drop
+        self._linked: dict[tuple[int, int, int], Seen] = {}
+        self._lock = threading.Lock()
+
+    def run(self, task: object) -> object:
+        """Dispatches one task of the coordinator."""
+        if isinstance(task, Compare):
+            return self.compare(task)
+        if isinstance(task, Look):
+            return self.look(task)
+        assert isinstance(task, Hash)  # noqa: S101
+        return self.hash(task)
+
+    # -- directories ---------------------------------------------------------------------------------------------------
+
+    def look(self, task: Look) -> Looked:
+        """Lists a directory on its sides."""
+        sides: list[Side | None] = []
+        found: list[tuple[list[bytes], list[bytes]]] = []
+        problems: list[Problem] = []
+        skipped: list[Skip] = []
+        for index, tree in enumerate(self.trees):
+            side = None
+            names: tuple[list[bytes], list[bytes]] = ([], [])
+            if task.mask & (1 << index):
+                try:
+                    with tree.directory(task.path) as fd:
+                        side = see_directory(fd, self.rules)
+                        names = entries(fd)
+                        if side.seen.status.st_dev != tree.device:
+                            raise Changed("another file system is mounted here; the mover stays on one")
+                except (OSError, Changed) as error:
+                    problems.append(Problem(task.path, reason_of(error), getattr(error, "errno", 0) or 0))
+                    names = ([], [])
+            if not task.path:
+                skipped += leave_out_of_root(names, is_destination=index == 1)
+            sides.append(side)
+            found.append(names)
+        directories, directory_masks = _union([names[0] for names in found])
+        others, other_masks = _union([names[1] for names in found])
+        differing = self._type_differences(task.path, directories, directory_masks, others, other_masks)
+        return Looked(
+            tuple(sides),
+            pack(others),
+            bytes(other_masks),
+            pack(directories),
+            bytes(directory_masks),
+            tuple(differing),
+            tuple(skipped),
+            tuple(problems),
+        )
+
+    def _type_differences(
+        self,
+        path: bytes,
+        directories: list[bytes],
+        directory_masks: bytearray,
+        others: list[bytes],
+        other_masks: bytearray,
+    ) -> list[Difference]:
+        """A directory on one side where the other has something else."""
+        if len(self.trees) < 2:
+            return []
+        lonely = {name: i for i, name in enumerate(directories) if directory_masks[i] != SOURCE | DESTINATION}
+        found = []
+        for i, name in enumerate(others if lonely else ()):
+            j = lonely.get(name)
+            if j is None:
+                continue
+            source_is_directory = bool(directory_masks[j] & SOURCE)
+            directory_masks[j] |= REPORTED
+            other_masks[i] |= REPORTED
+            kinds = ("directory", "not a directory")[:: 1 if source_is_directory else -1]
+            found.append(Difference(joined(path, name), "type", *kinds))
+        return found
+
+    # -- entries -------------------------------------------------------------------------------------------------------
+
+    def compare(self, task: Compare) -> Compared:
+        """Reads entries and compares them."""
+        work = _Stretch(self, task)
+        handles: list[int] = []
+        try:
+            for index, tree in enumerate(self.trees):
+                needed = any(mask & (1 << index) for mask in task.masks)
+                handles.append(tree.open_directory(task.path) if needed else -1)
+            for position, name in enumerate(unpack(task.names)):
+                work.entry(position, name, task.masks[position], handles)
+        except OSError as error:
+            work.problems.append(Problem(task.path, reason_of(error), error.errno or 0))
+        finally:
+            for fd in handles:
+                if fd >= 0:
+                    os.close(fd)
+        return work.result()
+
+    def see(self, side: int, directory: int, path: bytes, name: bytes, links: list[Link]) -> Seen | None:
+        """Reads one entry, and one inode of many names only once a worker."""
+        st = status(name, directory)
+        if st.st_nlink == 1:
+            return see(directory, name, st, self.rules, drop=self.drop[side])
+        links.append(Link(side, st.st_dev, st.st_ino, joined(path, name)))
+        key = (side, st.st_dev, st.st_ino)
+        known = self._linked.get(key)
+        if known is not None and identity(known.status) == identity(st):
+            return known
+        seen = see(directory, name, st, self.rules, drop=self.drop[side])
+        if seen is not None and seen.content:
+            with self._lock:
+                if len(self._linked) >= LINK_CACHE:
+                    self._linked.clear()
+                self._linked[key] = seen
+        return seen
+
+    def hash(self, task: Hash) -> Hashed:
+        """Hashes a range of a large file."""
+        directory, name = split(task.path)
+        try:
+            with self.trees[task.side].directory(directory) as handle:
+                st = status(name, handle)
+                fd = open_regular(name, handle, st)
+                try:
+                    require_identity(st, task.identity)
+                    length = task.end - task.start
+                    if self.drop[task.side]:
+                        os.posix_fadvise(fd, task.start, length, os.POSIX_FADV_DONTNEED)
+                    os.posix_fadvise(fd, task.start, length, os.POSIX_FADV_SEQUENTIAL)
+                    digest = hash_range(fd, task.start, task.end)
+                    require_identity(os.fstat(fd), task.identity)
+                finally:
+                    os.close(fd)
+        except (OSError, Changed) as error:
+            return Hashed(b"", 0, Problem(task.path, reason_of(error), getattr(error, "errno", 0) or 0))
+        return Hashed(digest, length, None)
+
+
+def identity(st: os.stat_result) -> tuple[int, int, int, int]:
+    """What must stay the same while a file is read."""
+    return st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns
+
+
+def require_identity(st: os.stat_result, expected: tuple[int, int, int, int]) -> None:
+    """Raises Changed when it did not."""
+    if identity(st) != expected:
+        raise Changed("it changed while it was read")
+
+
+class _Stretch:
+    """Gathers the result of one Compare task."""
+
+    def __init__(self, owner: Comparing, task: Compare) -> None:
+        self.owner = owner
+        self.task = task
+        count = len(owner.trees)
+        self.records: list[list[Records]] = [[] for _ in range(count)]
+        self.tallies = [[0, 0, 0, 0, 0] for _ in range(count)]
+        self.large: list[Large] = []
+        self.links: list[Link] = []
+        self.found: list[Difference] = []
+        self.skipped: list[Skip] = []
+        self.problems: list[Problem] = []
+
+    def entry(self, position: int, name: bytes, mask: int, handles: list[int]) -> None:
+        """Reads one name on its sides."""
+        path = self.task.path
+        rules = self.owner.rules
+        sides: list[Seen | None] = []
+        for index in range(len(handles)):
+            seen = None
+            if mask & (1 << index):
+                try:
+                    seen = self.owner.see(index, handles[index], path, name, self.links)
+                    if seen is None:
+                        side = "source" if index == 0 else "destination"
+                        self.skipped.append(Skip(joined(path, name), f"socket ({side})"))
+                        mask &= ~(1 << index)
+                except (OSError, Changed) as error:
+                    side = ("source", "destination")[index] if len(handles) > 1 else "tree"
+                    reason = f"{reason_of(error)} ({side})"
+                    self.problems.append(Problem(joined(path, name), reason, getattr(error, "errno", 0) or 0))
+                    mask |= REPORTED
+            sides.append(seen)
+        is_large = False
+        for index, seen in enumerate(sides):
+            if seen is None:
+                self.records[index].append(Records())
+                continue
+            self._count(index, seen)
+            is_large = is_large or (seen.letter == b"f" and not seen.content)
+            start = head(seen.letter, name)
+            body = metadata(seen.status, seen.xattrs, seen.holes, rules)
+            self.records[index].append(Records(start + seen.content, start + body))
+        if is_large:
+            self.large.append(Large(position, name, mask, tuple(sides)))
+        elif len(sides) == 2 and not mask & REPORTED:
+            self.found += compare_sides(joined(path, name), sides[0], sides[1], rules)
+
+    def _count(self, index: int, seen: Seen) -> None:
+        tally = self.tallies[index]
+        letter = seen.letter
+        if letter == b"f":
+            tally[0] += 1
+            tally[4] += seen.status.st_size
+        elif letter == b"l":
+            tally[1] += 1
+        elif letter == b"p":
+            tally[2] += 1
+        else:
+            tally[3] += 1
+
+    def result(self) -> Compared:
+        """The whole result; records are joined where no large file waits among them."""
+        records = self.records
+        if not self.large:
+            records = [
+                [Records(b"".join([r.content for r in side]), b"".join([r.metadata for r in side]))]
+                for side in records
+            ]
+        return Compared(
+            tuple(tuple(side) for side in records),
+            tuple(Counted(*tally) for tally in self.tallies),
+            tuple(self.large),
+            tuple(self.links),
+            tuple(self.found),
+            tuple(self.skipped),
+            tuple(self.problems),
+        )
+
+
+def compare_sides(
+    path: bytes, source: Seen | None, destination: Seen | None, rules: Rules
+) -> list[Difference]:
+    """Differences at one path, where either side may have nothing."""
+    if source is not None and destination is not None:
+        return differences(path, source, destination, rules)
+    if source is not None:
+        return [one_sided(path, SOURCE, source)]
+    if destination is not None:
+        return [one_sided(path, DESTINATION, destination)]
+    return []
+
+
+def leave_out_of_root(names: tuple[list[bytes], list[bytes]], *, is_destination: bool) -> list[Skip]:
+    """Takes out of the root's names what is not the users' data; what was taken out, and why."""
+    skipped = []
+    for name, why in LEFT_OUT_OF_ROOT.items():
+        if name in names[0]:
+            names[0].remove(name)
+            side = "destination" if is_destination else "source"
+            skipped.append(Skip(name, f"{why} ({side})"))
+    if STATE_NAME in names[0]:
+        names[0].remove(STATE_NAME)
+        if not is_destination:
+            skipped.append(Skip(STATE_NAME, "state of an earlier run of the mover (source)"))
+    return skipped
+
+
+def _union(sides: list[list[bytes]]) -> tuple[list[bytes], bytearray]:
+    """Sorted names of one or two sorted lists, with a mask of the sides that have each."""
+    if len(sides) == 1 or not sides[1]:
+        return sides[0], bytearray(b"\1" * len(sides[0]))
+    if sides[0] == sides[1]:
+        return sides[0], bytearray(b"\3" * len(sides[0]))
+    first, second = (frozenset(side) for side in sides)
+    names = sorted(first | second)
+    return names, bytearray((name in first) | ((name in second) << 1) for name in names)

@@ -1,0 +1,371 @@
+"""The coordinator of copy: walks the source, has it copied, folds its listing into digests, keeps rows for the next pass."""
+
+from collections.abc import Iterator
+
+from mover.attributes import Rules
+from mover.hardlinks import HardLinks
+from mover.listing import RANGE_BYTES, head, tree_digests
+from mover.names import joined
+from mover.progress import Progress
+from mover.protocol import (
+    Begun,
+    Complete,
+    CopyOne,
+    CopyRange,
+    Counted,
+    Done,
+    Enter,
+    Entered,
+    Failed,
+    Hashed,
+    Leave,
+    Left,
+    Link,
+    LinkTo,
+    Pending,
+    Records,
+    Stretch,
+    Stretched,
+)
+from mover.reading import combined
+from mover.rows import kept, unpacked
+from mover.state import Listing
+from mover.tally import Tally
+from mover.walk import Agenda, Node, each, stretch_count, stretches
+
+
+class _Waiting:
+    """A stretch with pending entries: its records, one a name, its rows so far, how many entries are left."""
+
+    def __init__(self, node: Node, position: int, result: Stretched, first: bytes) -> None:
+        self.node = node
+        self.position = position
+        self.records = list(result.records)
+        self.rows = [result.rows]
+        self.first = first
+        self.left = len(result.pending)
+
+
+class _File:
+    """A pending entry."""
+
+    def __init__(self, waiting: _Waiting, pending: Pending) -> None:
+        self.waiting = waiting
+        self.pending = pending
+        self.path = joined(waiting.node.path, pending.name)
+        self.begun: Begun | None = None
+        self.hashes: dict[int, bytes] = {}
+        self.copied_bytes = 0
+        self.failed = False
+
+
+class _Inode:
+    """An inode with several names: the first of them, and the files that wait for it."""
+
+    def __init__(self) -> None:
+        self.path = b""
+        self.done: Done | None = None
+        self.waiting: list[_File] = []
+        self.settled = 0
+
+
+class _Directory:
+    """What Leave needs of a directory."""
+
+    def __init__(self, identity: tuple[int, int, int, int], finished: bool) -> None:
+        self.identity = identity
+        self.finished = finished
+
+
+class CopyPass:
+    """One pass over the source."""
+
+    def __init__(self, rules: Rules, listing: Listing, tally: Tally, progress: Progress) -> None:
+        self.rules = rules
+        self.listing = listing
+        self.tally = tally
+        self.progress = progress
+        self.links = HardLinks()
+        self.agenda = Agenda()
+        self._inodes: dict[tuple[int, int], _Inode] = {}
+        self._root = Node(b"", None, 0, 1)
+        self.agenda.urgent.append((self._enter(b""), self._root))
+
+    def next_task(self) -> tuple[object, object] | None:
+        """See mover.pool.Source."""
+        return self.agenda.next()
+
+    def tick(self) -> None:
+        """See mover.pool.Source."""
+        self.progress.tick()
+        self.listing.tick()
+
+    def handle(self, context: object, task: object, result: object) -> None:
+        """See mover.pool.Source."""
+        if isinstance(task, Stretch) and isinstance(result, Stretched):
+            assert isinstance(context, tuple)  # noqa: S101
+            self._stretched(context[0], context[1], context[2], result)
+        elif isinstance(result, Entered):
+            assert isinstance(context, Node)  # noqa: S101
+            self._entered(context, result)
+        elif isinstance(result, Left):
+            if result.problem is not None:
+                self.tally.fail([result.problem])
+            assert isinstance(context, Node)  # noqa: S101
+            self._fold(context)
+        else:
+            assert isinstance(context, _File)  # noqa: S101
+            self._file_result(context, task, result)
+
+    # -- directories ---------------------------------------------------------------------------------------------------
+
+    def _enter(self, path: bytes) -> Enter:
+        rows, complete = self.listing.few(path)
+        return Enter(path, rows, complete)
+
+    def _entered(self, node: Node, result: Entered) -> None:
+        tally = self.tally
+        tally.fail(result.problems)
+        tally.skip(result.skipped)
+        tally.vanished += result.vanished
+        tally.deleted_files += result.deleted
+        tally.extra += result.extra
+        if not result.metadata:  # vanished or failed
+            node.metadata = (None,)
+            node.state = _Directory(result.identity, finished=True)
+            self._complete(node)
+            return
+        tally.sides[0].directories += 1
+        node.metadata = (result.metadata,)
+        node.state = _Directory(result.identity, result.finished)
+        node.items = stretch_count(bytes(result.name_count)) + result.directory_count
+        if result.inline is not None and result.name_count:
+            self._stretched(node, 0, b"", result.inline)
+        if not node.items:
+            self._complete(node)
+            return
+        self.agenda.push(self._tasks(node, result))
+
+    def _tasks(self, node: Node, listed: Entered) -> Iterator[tuple[object, object]]:
+        position = stretch_count(bytes(listed.name_count)) if listed.inline is not None else 0
+        if listed.inline is None:
+            for names, _ in stretches(listed.names, bytes(listed.name_count)):
+                first, last = names.partition(b"\0")[0], names.rpartition(b"\0")[2]
+                rows = (
+                    () if listed.fresh or self.listing.empty else self.listing.between(node.path, first, last)
+                )
+                yield Stretch(node.path, names, rows, listed.fresh), (node, position, first)
+                position += 1
+        for name, _ in each(listed.directories, bytes(listed.directory_count)):
+            path = joined(node.path, name)
+            yield self._enter(path), Node(path, node, position, 1)
+            position += 1
+
+    def _deliver(self, node: Node, position: int, records: Records) -> None:
+        if node.deliver(position, (records,)):
+            self._complete(node)
+
+    def _complete(self, node: Node) -> None:
+        """All in a directory is done: it gets its attributes, then it is folded into its parent."""
+        state = node.state
+        assert isinstance(state, _Directory)  # noqa: S101
+        if state.finished:
+            self._fold(node)
+        else:
+            self.agenda.urgent.append((Leave(node.path, state.identity), node))
+
+    def _fold(self, node: Node) -> None:
+        if node.parent is not None:
+            self._deliver(node.parent, node.position, node.records()[0])
+
+    # -- entries -------------------------------------------------------------------------------------------------------
+
+    def _stretched(self, node: Node, position: int, first: bytes, result: Stretched) -> None:
+        tally = self.tally
+        tally.sides[0].add(result.counted)
+        tally.skip(result.skipped)
+        tally.copied_files += result.copied_files
+        tally.copied_bytes += result.copied_bytes
+        tally.unchanged_files += result.unchanged_files
+        tally.changed += result.changed
+        tally.vanished += result.vanished
+        counted = result.counted
+        self.progress.bytes += counted.bytes
+        self.progress.files += counted.files + counted.symlinks + counted.fifos + counted.devices
+        self.progress.path = node.path
+        tally.fail(result.problems)
+        if not result.pending:
+            self.listing.keep(node.path, first, result.rows)
+            self._deliver(node, position, result.records[0])
+            return
+        waiting = _Waiting(node, position, result, first)
+        for pending in result.pending:
+            self._start(_File(waiting, pending))
+
+    def _start(self, file: _File) -> None:
+        pending = file.pending
+        if pending.names == 1:
+            self.agenda.urgent.append((CopyOne(file.path), file))
+            return
+        self.links.add([Link(0, pending.device, pending.inode, file.path)])
+        key = (pending.device, pending.inode)
+        inode = self._inodes.get(key)
+        if inode is None:
+            inode = self._inodes[key] = _Inode()
+        self._join(file, inode)
+
+    def _join(self, file: _File, inode: _Inode) -> None:
+        """Makes a file the first of its inode, or links it to the first, or has it wait for the first."""
+        known = file.pending.known
+        if inode.done is not None:
+            if known is not None and known.destination_inode == inode.done.destination_inode:
+                self.tally.unchanged_files += 1
+                self._finish(file, known, linked=True)
+            else:
+                link = LinkTo(file.path, inode.path, inode.done.destination_inode)
+                self.agenda.urgent.append((link, file))
+        elif inode.path:
+            inode.waiting.append(file)
+        elif known is not None:
+            inode.path = file.path
+            inode.done = known
+            self.tally.unchanged_files += 1
+            self._finish(file, known, linked=False)
+        else:
+            inode.path = file.path
+            self.agenda.urgent.append((CopyOne(file.path), file))
+
+    def _file_result(self, file: _File, task: object, result: object) -> None:
+        if isinstance(result, Hashed) and isinstance(task, CopyRange):
+            self._range_copied(file, task, result)
+        elif isinstance(result, Begun):
+            file.begun = result
+            self.agenda.push(_ranges(file, result))
+        elif isinstance(result, Done):
+            self.tally.copied_files += 1
+            self.tally.copied_bytes += result.copied_bytes
+            self._copied(file, result)
+        elif isinstance(result, Failed):
+            if isinstance(task, LinkTo) and result.problem is None and not result.vanished:
+                inode = self._inodes[file.pending.device, file.pending.inode]
+                assert inode.done is not None  # noqa: S101
+                self._finish(file, inode.done, linked=True)
+                return
+            self._give_up(file, result)
+
+    def _range_copied(self, file: _File, task: CopyRange, result: Hashed) -> None:
+        begun = file.begun
+        assert begun is not None  # noqa: S101
+        if result.problem is not None or result.changed:
+            if not file.failed and result.problem is not None:
+                self.tally.fail([result.problem])
+            file.failed = True
+        file.hashes[task.start // RANGE_BYTES] = result.digest
+        file.copied_bytes += result.copied_bytes
+        self.progress.bytes += task.end - task.start
+        self.progress.path = file.path
+        size = begun.identity[1]
+        ranges = -(-size // RANGE_BYTES)
+        if len(file.hashes) < ranges:
+            return
+        if file.failed:
+            self._give_up(file, Failed(None))
+            return
+        digest = combined([file.hashes[i] for i in range(ranges)])
+        complete = Complete(file.path, begun.identity, begun.destination_inode, digest, file.copied_bytes)
+        self.agenda.urgent.append((complete, file))
+
+    def _copied(self, file: _File, done: Done) -> None:
+        if file.pending.names > 1:
+            inode = self._inodes[file.pending.device, file.pending.inode]
+            inode.done = done
+            waiting, inode.waiting = inode.waiting, []
+            for other in waiting:
+                self._join(other, inode)
+        self._finish(file, done, linked=False)
+
+    def _give_up(self, file: _File, failed: Failed) -> None:
+        """An entry could not be copied, or changed or vanished in a warm pass. Another name of its inode may do better."""
+        tally = self.tally
+        if failed.vanished:
+            tally.vanished += 1
+        elif (failed.problem is None and not file.failed) or (file.failed and not tally.problems_total):
+            tally.changed += 1
+        if file.pending.names > 1:
+            inode = self._inodes[file.pending.device, file.pending.inode]
+            if inode.path == file.path and inode.done is None:
+                inode.path = b""
+                waiting, inode.waiting = inode.waiting, []
+                for other in waiting:
+                    self._join(other, inode)
+        self._settle(file, Records(), b"")
+        if failed.problem is not None:
+            tally.fail([failed.problem])
+
+    def _finish(self, file: _File, done: Done, *, linked: bool) -> None:
+        name = file.pending.name
+        start = head(done.letter, name)
+        counted = {
+            b"f": Counted(files=1, bytes=done.bytes),
+            b"l": Counted(symlinks=1),
+            b"p": Counted(fifos=1),
+        }.get(done.letter, Counted(devices=1))
+        self.tally.sides[0].add(counted)
+        self.progress.files += 1
+        if not file.hashes:
+            self.progress.bytes += done.bytes
+        # The row of a further name is written by the pass that finds it unchanged, under its own name.
+        row = done.row if not linked or file.pending.known is done else _renamed(done.row, name)
+        self._settle(file, Records(start + done.content, start + done.metadata), row)
+        self._forget(file)
+
+    def _forget(self, file: _File) -> None:
+        """An inode whose names were all seen and settled is not needed any more."""
+        if file.pending.names > 1:
+            key = (file.pending.device, file.pending.inode)
+            inode = self._inodes.get(key)
+            if inode is not None:
+                inode.settled += 1
+                if inode.settled >= file.pending.names and not inode.waiting:
+                    del self._inodes[key]
+
+    def _settle(self, file: _File, records: Records, row: bytes) -> None:
+        waiting = file.waiting
+        waiting.records[file.pending.position] = records
+        if row:
+            waiting.rows.append(row)
+        waiting.left -= 1
+        if waiting.left:
+            return
+        self.listing.keep(waiting.node.path, waiting.first, b"".join(waiting.rows))
+        content = b"".join([r.content for r in waiting.records])
+        metadata = b"".join([r.metadata for r in waiting.records])
+        self._deliver(waiting.node, waiting.position, Records(content, metadata))
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    def conclude(self) -> None:
+        """Hard links and digests of the source as it was copied. Call once, when there is nothing left to do."""
+        self.links.finish()
+        own = self._root.metadata[0]
+        if own is None:
+            return
+        content, listing = self._root.digests(0)
+        side = self.tally.sides[0]
+        side.hard_links = self.links.extra_names(0)
+        side.content_digest, side.metadata_digest = tree_digests(
+            content, self.links.digest(0), own + listing, self.rules
+        )
+
+
+def _ranges(file: _File, begun: Begun) -> Iterator[tuple[object, object]]:
+    size = begun.identity[1]
+    for start in range(0, size, RANGE_BYTES):
+        end = min(start + RANGE_BYTES, size)
+        yield CopyRange(file.path, start, end, begun.identity, begun.destination_inode), file
+
+
+def _renamed(row: bytes, name: bytes) -> bytes:
+    for found in unpacked((row,) if row else ()).values():
+        return kept(found, name)
+    return b""

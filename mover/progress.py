@@ -1,0 +1,57 @@
+"""Progress on standard output: a JSON line a second."""
+
+import json
+import sys
+import time
+from typing import TextIO
+
+from mover.names import shown
+
+
+class Progress:
+    """Bytes and files of the current phase. `totals` are bytes and files, as far as they are known."""
+
+    def __init__(self, phase: str, output: TextIO | None = None, every_s: float = 1.0) -> None:
+        self.output = output or sys.stdout
+        self.every_s = every_s
+        self.start_s = time.monotonic()
+        self.begin(phase)
+
+    def begin(self, phase: str, totals: tuple[int | None, int | None] = (None, None)) -> None:
+        """Starts a phase."""
+        self.phase = phase
+        self.totals = totals
+        self.bytes = 0
+        self.files = 0
+        self.path = b""
+        self._window: list[tuple[float, int]] = []
+        self._last_s = time.monotonic()
+
+    def tick(self) -> None:
+        """Prints a line if the last one is a second old."""
+        now = time.monotonic()
+        if now - self._last_s < self.every_s:
+            return
+        self._last_s = now
+        self._window = [*self._window[-10:], (now, self.bytes)]
+        first_s, first_bytes = self._window[0]
+        rate = (self.bytes - first_bytes) / (now - first_s) if now > first_s else 0
+        line = {
+            "t": "progress",
+            "phase": self.phase,
+            "bytes": self.bytes,
+            "bytes_total": self.totals[0],
+            "files": self.files,
+            "files_total": self.totals[1],
+            "rate_bytes_per_second": round(rate),
+            "path": shown(self.path),
+        }
+        self.emit(line)
+
+    def emit(self, line: dict[str, object]) -> None:
+        """Prints one line; a reader that is gone does not stop the work."""
+        try:
+            self.output.write(json.dumps(line) + "\n")
+            self.output.flush()
+        except (BrokenPipeError, OSError):
+            pass

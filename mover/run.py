@@ -1,0 +1,291 @@
+"""Runs one command from start to result."""
+
+import os
+import time
+from dataclasses import dataclass
+
+from mover import keeping
+from mover.attributes import Rules
+from mover.compare import Comparing
+from mover.copy import CopyPass
+from mover.copying import Copying
+from mover.errors import MoverError, reason_of
+from mover.limits import Limits
+from mover.names import shown
+from mover.pace import Pace
+from mover.pool import Pool, Source
+from mover.progress import Progress
+from mover.protocol import Problem
+from mover.result import Facts, result_of
+from mover.state import Listing, State, claim, existing, finish_removal, sync_file_system, write_back
+from mover.tally import SideTally, Tally
+from mover.tree import STATE_NAME, Tree
+from mover.verify import Verification
+
+# A file whose ctime is this close to the start of the pass, or later, may change again within the clock's tick.
+RACY_NS = 2 * 10**9
+
+
+@dataclass(frozen=True)
+class Request:
+    """One command line."""
+
+    command: str
+    source: str
+    destination: str | None
+    pass_name: str | None
+    mark: str
+    verify: bool
+    full: bool
+    keep_state: bool
+    accepted: frozenset[str]
+    hole_granularity: int
+    limits: Limits
+
+
+class Run:
+    """One run: its request, what it found so far, its progress."""
+
+    def __init__(self, request: Request, progress: Progress) -> None:
+        self.request = request
+        self.progress = progress
+        self.tally = Tally()
+        self.rules = Rules(request.accepted, request.hole_granularity)
+        self.lost: dict[str, str] = {}
+        self.outcome = "failed"
+        self.read_from_disk = False
+        self.state_removed = False
+        self.two_sides = False
+
+    def pace(self) -> Pace:
+        """The pace within the limits."""
+        limits = self.request.limits
+        by_memory = max(1, (limits.memory - (64 << 20)) // (40 << 20))
+        processes = limits.processes or min(by_memory, Pace(cpus=limits.cpu).processes)
+        return Pace(processes, limits.threads, limits.cpu)
+
+    def work(self, job: object, source: Source, pace: Pace) -> None:
+        """Has a job done by worker processes."""
+        pool = Pool(lambda: job, pace)  # type: ignore[arg-type, return-value]
+        try:
+            pool.run(source)
+        finally:
+            pool.close()
+
+
+def run(request: Request, progress: Progress, started_s: float) -> dict[str, object]:
+    """The result of a request."""
+    current = Run(request, progress)
+    try:
+        if request.command == "copy":
+            _copy(current)
+        elif request.command == "verify":
+            _verify(current)
+        else:
+            _digest(current)
+    except MoverError as error:
+        reason = f"{error.reason}. {error.next_step}" if error.next_step else error.reason
+        if not any(p.path == error.path and p.reason == error.reason for p in current.tally.problems):
+            current.tally.problems_total += 1
+            current.tally.problems.insert(0, Problem(error.path, reason, 0))
+        current.outcome = "failed"
+    except OSError as error:
+        current.tally.problems_total += 1
+        path = os.fsencode(error.filename) if isinstance(error.filename, str | bytes) else b""
+        current.tally.problems.insert(0, Problem(path, reason_of(error), error.errno or 0))
+        current.outcome = "failed"
+    return result_of(_facts(current, time.monotonic() - started_s), current.tally)
+
+
+def _facts(current: Run, seconds: float) -> Facts:
+    rules = current.rules
+    invisible = set(rules.left_out)
+    if current.request.command != "copy" or current.two_sides:
+        invisible |= {name for name in current.lost if name == "xattr:trusted"}
+    return Facts(
+        command=current.request.command,
+        pass_name=current.request.pass_name,
+        outcome=current.outcome,
+        seconds=seconds,
+        rules={"left_out": sorted(rules.left_out), "hole_granularity": rules.hole_granularity},
+        not_kept=keeping.not_kept(current.lost),
+        not_compared=sorted(invisible),
+        two_sides=current.two_sides,
+        read_from_disk=current.read_from_disk,
+        state_removed=current.state_removed,
+    )
+
+
+def _open(path: str, what: str) -> Tree:
+    try:
+        return Tree(path)
+    except OSError as error:
+        raise MoverError(f"the {what} {path} cannot be opened: {reason_of(error)}") from error
+
+
+def _trees(request: Request) -> tuple[Tree, Tree]:
+    source, destination = _open(request.source, "source"), _open(request.destination or "", "destination")
+    one, other = os.fstat(source.fd), os.fstat(destination.fd)
+    if (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino):
+        raise MoverError("source and destination are one and the same directory")
+    return source, destination
+
+
+# -- copy --------------------------------------------------------------------------------------------------------------
+
+
+def _copy(current: Run) -> None:
+    request = current.request
+    source, destination = _trees(request)
+    state = claim(destination, request.mark)
+    try:
+        current.lost = keeping.limits(state.fd)
+        _pass(current, source, destination, state)
+        if request.verify and current.outcome == "done":
+            _verify_copy(current, source, destination, state)
+    finally:
+        state.close()
+
+
+def _pass(current: Run, source: Tree, destination: Tree, state: State) -> None:
+    request = current.request
+    final = request.pass_name == "final"
+    started_ns = time.time_ns()
+    if not final:
+        # After this, a write through a memory map changes the ctime again, so that the next pass sees it.
+        sync_file_system(source.fd)
+    listing = Listing(state, trust=not request.full)
+    current.progress.begin("copy", listing.totals())
+    one_pass = CopyPass(current.rules, listing, current.tally, current.progress)
+    job = Copying(
+        source,
+        destination,
+        current.rules,
+        frozenset(current.lost),
+        final=final,
+        delete=final and bool(request.mark),
+        racy_ns=started_ns - RACY_NS,
+    )
+    try:
+        current.work(job, one_pass, current.pace())
+        one_pass.conclude()
+        current.progress.begin("write-back")
+        write_back(destination)
+    except BaseException:
+        listing.abandon()
+        raise
+    if current.tally.problems_total:
+        listing.abandon()
+        return
+    side = current.tally.sides[0]
+    listing.finish(side.files + side.symlinks + side.fifos + side.devices, side.bytes)
+    current.outcome = "done"
+
+
+def _verify_copy(current: Run, source: Tree, destination: Tree, state: State) -> None:
+    """Reads the destination back; the source too, where this pass did not read all of it or something differs."""
+    copied = current.tally.sides[0]
+    if not current.tally.unchanged_files:
+        current.progress.begin("verify-destination", (copied.bytes, None))
+        back = Tally()
+        _compare(current, (destination,), back, current.progress, drop=(True,), skip_state=True)
+        made = back.sides[0]
+        current.tally.fail(back.problems)
+        same = (made.content_digest, made.metadata_digest) == (copied.content_digest, copied.metadata_digest)
+        if same and not current.tally.problems_total:
+            current.tally.sides = (copied, made)
+            current.two_sides = current.read_from_disk = True
+            current.outcome = "equal"
+            return
+    current.tally.sides = (SideTally(), SideTally())
+    _prove(current, source, destination, state)
+
+
+# -- verify and digest -------------------------------------------------------------------------------------------------
+
+
+def _compare(
+    current: Run,
+    trees: tuple[Tree, ...],
+    tally: Tally,
+    progress: Progress,
+    drop: tuple[bool, ...],
+    *,
+    skip_state: bool = False,
+) -> None:
+    verification = Verification(len(trees), current.rules, tally, progress)
+    current.work(Comparing(trees, current.rules, drop), verification, current.pace())
+    verification.conclude()
+
+
+def _prove(current: Run, source: Tree, destination: Tree, state: State | None) -> None:
+    current.two_sides = True
+    current.progress.begin("write-back")
+    write_back(destination)
+    totals = (None, None)
+    current.progress.begin("verify", totals)
+    _compare(current, (source, destination), current.tally, current.progress, drop=(False, True))
+    current.read_from_disk = True
+    if current.tally.problems_total:
+        current.outcome = "failed"
+    elif current.tally.differences_total:
+        current.outcome = "different"
+        if state is not None:
+            _distrust(state)
+    else:
+        one, other = current.tally.sides
+        current.outcome = "equal"
+        if (one.content_digest, one.metadata_digest) != (other.content_digest, other.metadata_digest):
+            raise MoverError(
+                "no difference was found, and yet the digests differ: a defect of the mover, trust nothing"
+            )
+
+
+def _distrust(state: State) -> None:
+    try:
+        state.distrust()
+    except OSError as error:
+        # A destination that is mounted read-only: the next pass then finds the damage by the ctime, or needs --full.
+        del error
+
+
+def _verify(current: Run) -> None:
+    source, destination = _trees(current.request)
+    current.lost = _identity_limits()
+    try:
+        finish_removal(destination)
+    except OSError as error:
+        raise MoverError(
+            f"an interrupted removal of the mover's state cannot be completed: {reason_of(error)}"
+        ) from error
+    state = existing(destination)
+    try:
+        _prove(current, source, destination, state)
+        if state is not None and current.outcome == "equal" and not current.request.keep_state:
+            try:
+                state.remove()
+            except OSError as error:
+                path = shown(STATE_NAME)
+                raise MoverError(
+                    f"the state cannot be removed: {reason_of(error)}",
+                    path=STATE_NAME,
+                    next_step=f"Mount the destination writable, or verify with --keep-state and remove {path}.",
+                ) from error
+            current.state_removed = True
+    finally:
+        if state is not None:
+            state.close()
+
+
+def _digest(current: Run) -> None:
+    tree = _open(current.request.source, "tree")
+    current.lost = _identity_limits()
+    _compare(current, (tree,), current.tally, current.progress, drop=(False,))
+    current.outcome = "failed" if current.tally.problems_total else "done"
+
+
+def _identity_limits() -> dict[str, str]:
+    """What this identity cannot even see."""
+    if keeping.effective_capabilities() & (1 << 21):
+        return {}
+    return {"xattr:trusted": "trusted.* attributes are visible only with CAP_SYS_ADMIN"}

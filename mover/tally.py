@@ -1,0 +1,108 @@
+"""What a run found, kept small however much it finds."""
+
+from dataclasses import dataclass, field
+
+from mover.errors import OUT_OF_SPACE, MoverError
+from mover.protocol import Counted, Difference, Problem, Skip
+
+KEPT = 200
+
+
+@dataclass
+class SideTally:
+    """One tree: counts by type, bytes of file sizes."""
+
+    files: int = 0
+    directories: int = 0
+    symlinks: int = 0
+    fifos: int = 0
+    devices: int = 0
+    bytes: int = 0
+    hard_links: int = 0
+    content_digest: str | None = None
+    metadata_digest: str | None = None
+
+    def add(self, counted: Counted) -> None:
+        """Adds what a task looked at."""
+        self.files += counted.files
+        self.symlinks += counted.symlinks
+        self.fifos += counted.fifos
+        self.devices += counted.devices
+        self.bytes += counted.bytes
+
+    def counts(self) -> dict[str, int]:
+        """By type."""
+        return {
+            "files": self.files,
+            "directories": self.directories,
+            "symlinks": self.symlinks,
+            "fifos": self.fifos,
+            "devices": self.devices,
+        }
+
+
+@dataclass
+class Tally:
+    """A run."""
+
+    sides: tuple[SideTally, ...] = field(default_factory=lambda: (SideTally(), SideTally()))
+    differences: list[Difference] = field(default_factory=list)
+    differences_by_class: dict[str, int] = field(default_factory=dict)
+    skipped: list[Skip] = field(default_factory=list)
+    skipped_total: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    problems_total: int = 0
+    copied_files: int = 0
+    copied_bytes: int = 0
+    unchanged_files: int = 0
+    deleted_files: int = 0
+    changed: int = 0
+    vanished: int = 0
+    extra: int = 0
+
+    def differ(self, differences: tuple[Difference, ...] | list[Difference]) -> None:
+        """Counts differences, and keeps the first ones."""
+        for difference in differences:
+            self.differences_by_class[difference.kind] = self.differences_by_class.get(difference.kind, 0) + 1
+            # Of missing and extra names more are kept for a while, to find the renamed ones among them.
+            if len(self.differences) < KEPT * 5:
+                self.differences.append(difference)
+
+    def skip(self, skipped: tuple[Skip, ...] | list[Skip]) -> None:
+        """Counts entries left out."""
+        self.skipped_total += len(skipped)
+        self.skipped += skipped[: max(0, KEPT - len(self.skipped))]
+
+    def fail(self, problems: tuple[Problem, ...] | list[Problem]) -> None:
+        """Counts errors. A full disk stops the run: whatever comes next would fail as well."""
+        self.problems_total += len(problems)
+        self.problems += problems[: max(0, KEPT - len(self.problems))]
+        for problem in problems:
+            if problem.number in OUT_OF_SPACE:
+                raise MoverError(
+                    problem.reason,
+                    path=problem.path,
+                    next_step="The destination is full. Make it larger, then run again: what is there is continued.",
+                )
+
+    @property
+    def differences_total(self) -> int:
+        """All differences, kept or not."""
+        return sum(self.differences_by_class.values())
+
+    def pair_renamed(self) -> None:
+        """Turns a missing and an extra file of the same content, each the only one with it, into one renamed file."""
+        by_hint: dict[bytes, list[Difference]] = {}
+        for difference in self.differences:
+            if difference.hint:
+                by_hint.setdefault(difference.hint, []).append(difference)
+        for pair in by_hint.values():
+            if sorted(d.kind for d in pair) != ["extra", "missing"]:
+                continue
+            missing, extra = sorted(pair, key=lambda d: d.kind, reverse=True)
+            self.differences.remove(extra)
+            position = self.differences.index(missing)
+            self.differences[position] = Difference(missing.path, "renamed", missing.path, extra.path)
+            for kind, change in (("missing", -1), ("extra", -1), ("renamed", 1)):
+                self.differences_by_class[kind] = self.differences_by_class.get(kind, 0) + change
+        self.differences_by_class = {kind: n for kind, n in self.differences_by_class.items() if n}
