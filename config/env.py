@@ -50,7 +50,9 @@ def database(url: str) -> dict[str, object]:
     """
     parts = urlsplit(url)
     if parts.scheme not in {"postgres", "postgresql"}:
-        raise ImproperlyConfigured("HOLDFAST_DATABASE_URL must begin with postgresql://. Holdfast runs on PostgreSQL only.")
+        raise ImproperlyConfigured(
+            "HOLDFAST_DATABASE_URL must begin with postgresql://. Holdfast runs on PostgreSQL only."
+        )
     query = dict(pair.split("=", 1) for pair in parts.query.split("&") if "=" in pair)
     return {
         "ENGINE": "django.db.backends.postgresql",
@@ -63,3 +65,14 @@ def database(url: str) -> dict[str, object]:
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {"options": "-c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"},
     }
+
+
+def numbered_patterns(name: str, default: str) -> list[tuple[str, int]]:
+    """`pattern=number` pairs, comma-separated, in order: `prod-*=2,*=1`."""
+    pairs = []
+    for word in words(name, default):
+        pattern, _, number_text = word.partition("=")
+        if not number_text.isdecimal() or int(number_text) < 1:
+            raise ImproperlyConfigured(f"{name}: {word!r} is not pattern=number with a number of at least 1.")
+        pairs.append((pattern, int(number_text)))
+    return pairs

@@ -1,0 +1,157 @@
+"""Start, pause, resume, retry, abort, roll back, undo, purge."""
+
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import User
+from audit.trail import Actor
+from migrations_app.actions.moving import move
+from migrations_app.models import Course, Migration, StepRun
+from migrations_app.problems import Refused
+from migrations_app.rules import possible
+from migrations_app.rules.claims import holders
+from migrations_app.states import State, StepState
+
+_COURSE_STATE = {
+    Course.FORWARD: State.RUNNING,
+    Course.ABORT: State.ABORTING,
+    Course.ROLL_BACK: State.ROLLING_BACK,
+    Course.UNDO: State.UNDOING,
+    Course.PURGE: State.PURGING,
+}
+# Where a retry begins when repeating the failed step alone could not help.
+_RETRY_FROM = {"differences": "copy", "unproven": "copy", "source-in-use": "quiesce"}
+NOT_WAITING: dict[str, Any] = {"waiting_for": "", "waiting_permission": "", "waiting_since": None}
+
+
+def start(*, by: User, migration: Migration, plan_digest: str) -> None:
+    """Starts the reviewed plan. `plan_digest` is that of the page on which Start was pressed.
+
+    The engine inspects and plans again first, and asks when the plan has changed since it was reviewed.
+    """
+    possible.check_start(migration)
+    if plan_digest != migration.plan_digest:
+        raise Refused(
+            "The plan changed since you opened the page. Nothing was started.",
+            next="Review the plan as it is now.",
+        )
+    if any(check["verdict"] == "stop" for check in migration.plan.get("checks", [])):
+        raise Refused("A check says stop.", next="Do what the check says, then run the checks again.")
+    with transaction.atomic():
+        # Serialises starts in one cluster: two drafts can name one claim, but only one of them may start.
+        type(migration.cluster).objects.select_for_update().get(pk=migration.cluster_id)
+        for claim, other in holders(migration):
+            raise Refused(
+                f"Claim {claim} is held by migration {other}.", next="Finish or roll back that one first."
+            )
+        # The checks of the draft are looked at again as the first thing of the run.
+        migration.runs.all().delete()
+        move(
+            migration,
+            State.RUNNING,
+            actor=Actor.of(by),
+            verb="migration.start",
+            course=Course.FORWARD,
+            current_step="inspect",
+            started_at=timezone.now(),
+            started_by_name=by.get_username(),
+            started_plan_digest=migration.plan_digest,
+        )
+
+
+def pause(*, by: User, migration: Migration) -> None:
+    possible.check_pause(migration)
+    move(migration, State.PAUSED, actor=Actor.of(by), verb="migration.pause", **NOT_WAITING)
+
+
+def resume(*, by: User, migration: Migration) -> None:
+    possible.check_resume(migration)
+    move(migration, State.RUNNING, actor=Actor.of(by), verb="migration.resume")
+
+
+def retry(*, by: User, migration: Migration) -> None:
+    """A new attempt at the failed step, the same way as before."""
+    possible.check_retry(migration)
+    step = _RETRY_FROM.get((migration.problem or {}).get("code", ""), migration.current_step)
+    with transaction.atomic():
+        if migration.course == Course.FORWARD:
+            migration.current_step = step
+        new_attempt(migration, migration.run_key)
+        move(
+            migration,
+            _COURSE_STATE[Course(migration.course)],
+            actor=Actor.of(by),
+            verb="migration.retry",
+            current_step=migration.current_step,
+            problem=None,
+            message="",
+        )
+
+
+def abort(*, by: User, migration: Migration) -> None:
+    possible.check_abort(migration)
+    move(
+        migration,
+        State.ABORTING,
+        actor=Actor.of(by),
+        verb="migration.abort",
+        course=Course.ABORT,
+        **NOT_WAITING,
+    )
+
+
+def roll_back(*, by: User, migration: Migration, reason: str = "") -> None:
+    possible.check_roll_back(migration)
+    with transaction.atomic():
+        migration.sign_off_requests.filter(state__in=["open", "approved"]).update(
+            state="void", void_reason="The migration is rolled back.", closed_at=timezone.now()
+        )
+        move(
+            migration,
+            State.ROLLING_BACK,
+            actor=Actor.of(by),
+            verb="migration.roll-back",
+            note=reason,
+            course=Course.ROLL_BACK,
+            problem=None,
+            **NOT_WAITING,
+        )
+
+
+def undo(*, by: User, migration: Migration, reason: str = "") -> None:
+    possible.check_undo(migration)
+    move(
+        migration,
+        State.UNDOING,
+        actor=Actor.of(by),
+        verb="migration.undo",
+        note=reason,
+        course=Course.UNDO,
+        problem=None,
+        **NOT_WAITING,
+    )
+
+
+def purge(*, by: User, migration: Migration, typed: str) -> None:
+    """Deletes the kept source volume. `typed` must be the application's name: this cannot be undone."""
+    possible.check_purge(migration)
+    if typed.strip() != migration.application:
+        raise Refused(f"Type {migration.application} to confirm. Nothing was purged.")
+    move(
+        migration,
+        State.PURGING,
+        actor=Actor.of(by),
+        verb="migration.purge",
+        course=Course.PURGE,
+        **NOT_WAITING,
+    )
+
+
+def new_attempt(migration: Migration, step: str) -> StepRun:
+    """The next attempt at `step`. What the last one remembered and is still true is observed again, not copied."""
+    last = migration.runs.filter(step=step).order_by("-attempt").first()
+    if last is not None and last.state not in {StepState.FAILED, StepState.DONE, StepState.SKIPPED}:
+        return last
+    return StepRun.objects.create(migration=migration, step=step, attempt=last.attempt + 1 if last else 1)

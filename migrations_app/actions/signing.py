@@ -1,0 +1,191 @@
+"""The second person's decision, and what makes it void. Each locks the request: two at one instant are one after the other."""
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import User
+from accounts.permissions import check
+from audit.trail import Actor, record
+from migrations_app.doorbell import ring
+from migrations_app.models import Decision, Migration, SignOffRequest
+from migrations_app.models.evidence import digest_of
+from migrations_app.problems import Refused
+from migrations_app.rules import signoff as rules
+
+Live = SignOffRequest.State
+
+
+def open_request(migration: Migration, *, actor: Actor) -> SignOffRequest:
+    """The live request, or a new one that covers what is there now. Called by the engine at the gate."""
+    with transaction.atomic():
+        Migration.objects.select_for_update().get(pk=migration.pk)
+        last = migration.sign_off_requests.order_by("-id").first()
+        # After a rejection the requester asks again (`ask_again`); nothing asks by itself.
+        if last is not None and last.state in {Live.OPEN, Live.APPROVED, Live.REJECTED}:
+            return last
+        covers = rules.covers(migration)
+        request = SignOffRequest.objects.create(
+            migration=migration,
+            covers=covers,
+            covers_digest=digest_of(covers),
+            approvals_needed=rules.approvals_needed(migration.source_namespace),
+            requested_by_name=migration.requested_by_name,
+            expires_at=timezone.now() + rules.expiry(),
+        )
+        _record(request, actor, "signoff.request", after={"covers_digest": request.covers_digest})
+        return request
+
+
+def decide(
+    *, by: User, request: SignOffRequest, kind: Decision.Kind, text: str, covers_digest: str
+) -> Decision:
+    """Approve, reject or ask. `covers_digest` is that of the page: what was seen is what is signed."""
+    if kind in {Decision.Kind.REJECT, Decision.Kind.ASK} and not text.strip():
+        raise Refused("Say why.", next="The requester has to know what to change.")
+    with transaction.atomic():
+        locked = _lock(request)
+        if locked.state != Live.OPEN:
+            raise Refused(f"The request is no longer open: {locked.get_state_display().lower()}.")
+        rules.check_may_decide(by, locked.migration)
+        if covers_digest != locked.covers_digest:
+            raise Refused(
+                "The request changed since you opened the page. Nothing was signed.", next="Look at it again."
+            )
+        if kind != Decision.Kind.ASK and _has_decided(by, locked):
+            raise Refused("You have decided already.")
+        void = rules.why_void(locked)
+        if not void:
+            return _save_decision(locked, by, kind, text)
+        _void(locked, void, Actor.of(by))
+    # Raised outside the transaction: that the request is void must be kept.
+    raise Refused(
+        f"The request is void. {void}", next="A new request appears when the gate is reached again."
+    )
+
+
+def _has_decided(by: User, request: SignOffRequest) -> bool:
+    return request.decisions.filter(by_name=by.get_username()).exclude(kind=Decision.Kind.ASK).exists()
+
+
+def break_glass(*, by: User, request: SignOffRequest, reason: str, covers_digest: str) -> Decision:
+    """An admin approves alone, with a reason. Off unless HOLDFAST_BREAK_GLASS is on."""
+    if not settings.HOLDFAST_BREAK_GLASS:
+        raise Refused("Break-glass is off in this installation.")
+    if len(reason.strip()) < 20:
+        raise Refused("Say why nobody else can decide, in at least 20 characters.")
+    with transaction.atomic():
+        locked = _lock(request)
+        check(by, "breakglass.use", namespace=locked.migration.source_namespace)
+        if locked.state != Live.OPEN or covers_digest != locked.covers_digest:
+            raise Refused("The request changed since you opened the page. Nothing was signed.")
+        return _save_decision(locked, by, Decision.Kind.BREAK_GLASS, reason)
+
+
+def ask_again(*, by: User, migration: Migration) -> SignOffRequest:
+    """A new request after a rejection, by somebody who may edit the migration."""
+    with transaction.atomic():
+        Migration.objects.select_for_update().get(pk=migration.pk)
+        last = migration.sign_off_requests.order_by("-id").first()
+        if migration.current_step != "sign-off" or last is None or last.state != Live.REJECTED:
+            raise Refused("There is no rejected request to ask again about.")
+        SignOffRequest.objects.filter(pk=last.pk).update(
+            state=Live.VOID, void_reason="Rejected; asked again."
+        )
+        return open_request(migration, actor=Actor.of(by))
+
+
+def withdraw(request: SignOffRequest, reason: str, *, actor: Actor) -> None:
+    """Voids a live request. A used one stays used."""
+    with transaction.atomic():
+        locked = _lock(request)
+        if locked.state in {Live.OPEN, Live.APPROVED}:
+            _void(locked, reason, actor)
+
+
+def use(request: SignOffRequest, *, actor: Actor) -> None:
+    """Marks an approved request as used, once, if it still holds; raises `Refused` otherwise. Called before release acts."""
+    with transaction.atomic():
+        locked = _lock(request)
+        if locked.state == Live.USED:
+            return
+        if locked.state != Live.APPROVED:
+            raise Refused(f"The sign-off does not hold: {locked.get_state_display().lower()}.")
+        reason = rules.why_void(locked)
+        if reason:
+            raise Refused(f"The sign-off no longer holds. {reason}")
+        SignOffRequest.objects.filter(pk=locked.pk).update(state=Live.USED, closed_at=timezone.now())
+        _record(locked, actor, "signoff.use", after={"covers_digest": locked.covers_digest})
+
+
+def _lock(request: SignOffRequest) -> SignOffRequest:
+    # The migration's row first, as everywhere: an edit and an approval at one instant come one after the other.
+    Migration.objects.select_for_update().get(pk=request.migration_id)
+    return SignOffRequest.objects.select_for_update().get(pk=request.pk)
+
+
+def _save_decision(request: SignOffRequest, by: User, kind: Decision.Kind, text: str) -> Decision:
+    decision = Decision.objects.create(
+        request=request,
+        kind=kind,
+        by=by,
+        by_name=by.get_username(),
+        text=text.strip(),
+        covers_digest=request.covers_digest,
+    )
+    approvals = request.decisions.filter(kind=Decision.Kind.APPROVE).count()
+    state = request.state
+    if kind == Decision.Kind.REJECT:
+        state = Live.REJECTED
+    elif kind == Decision.Kind.BREAK_GLASS or approvals >= request.approvals_needed:
+        state = Live.APPROVED
+    closed = timezone.now() if state == Live.REJECTED else None
+    SignOffRequest.objects.filter(pk=request.pk).update(state=state, closed_at=closed)
+    _record(
+        request,
+        Actor.of(by),
+        f"signoff.{kind}",
+        before={"state": str(request.state)},
+        after={"state": str(state), "covers_digest": request.covers_digest},
+        note=text.strip(),
+    )
+    ring(request.migration_id)
+    return decision
+
+
+def _void(request: SignOffRequest, reason: str, actor: Actor) -> None:
+    SignOffRequest.objects.filter(pk=request.pk).update(
+        state=Live.VOID, void_reason=reason, closed_at=timezone.now()
+    )
+    _record(
+        request,
+        actor,
+        "signoff.void",
+        before={"state": str(request.state)},
+        after={"state": "void"},
+        note=reason,
+    )
+    ring(request.migration_id)
+
+
+def _record(
+    request: SignOffRequest,
+    actor: Actor,
+    verb: str,
+    *,
+    before: dict[str, str] | None = None,
+    after: dict[str, str],
+    note: str = "",
+) -> None:
+    migration = request.migration
+    record(
+        actor=actor,
+        verb=verb,
+        kind="migration",
+        key=migration.reference,
+        namespace=migration.source_namespace,
+        cluster=migration.cluster.name,
+        before=before,
+        after=after,
+        note=note,
+    )

@@ -1,0 +1,1 @@
+"""When something may be done. Who may do it is `accounts.permissions`."""

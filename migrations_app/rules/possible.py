@@ -1,0 +1,220 @@
+"""What can be done with a migration now. `check_x` raises the sentence that the person reads."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.utils import timezone
+
+from accounts.permissions import why_not
+from migrations_app import procedure
+from migrations_app.models import Course, Migration
+from migrations_app.problems import Refused
+from migrations_app.states import State
+
+
+def check_edit(migration: Migration) -> None:
+    if migration.state not in {State.DRAFT, State.READY}:
+        if migration.state == State.PREPARING:
+            raise Refused("The checks are running.", next="Wait until they end, a few seconds as a rule.")
+        raise Refused("It was started, so its options are fixed.", next="Roll it back and start another one.")
+
+
+def check_start(migration: Migration) -> None:
+    if migration.state != State.READY:
+        raise Refused("The checks have not passed yet.", next="Run the checks and review the plan.")
+    if not migration.plan_digest:
+        raise Refused("There is no plan yet.", next="Run the checks.")
+
+
+def check_pause(migration: Migration) -> None:
+    if migration.state not in {State.RUNNING, State.WAITING}:
+        raise Refused(f"It is not running: {migration.state_value.label.lower()}.")
+    if not migration.step.reversible:
+        raise Refused("The source is being released. Pausing here would leave it half removed.")
+
+
+def check_resume(migration: Migration) -> None:
+    if migration.state != State.PAUSED:
+        raise Refused("It is not paused.")
+
+
+def check_retry(migration: Migration) -> None:
+    if migration.state != State.FAILED:
+        raise Refused("Nothing failed.")
+
+
+def check_abort(migration: Migration) -> None:
+    if migration.state not in {State.RUNNING, State.WAITING, State.PAUSED, State.FAILED}:
+        raise Refused(f"There is nothing to abort: {migration.state_value.label.lower()}.")
+    if migration.course != Course.FORWARD:
+        raise Refused(f"{migration.get_course_display()} is under way.", next="Retry it.")
+
+
+def released(migration: Migration) -> bool:
+    """True from the first irreversible act of release on. Asks the intents, not the step: the step may only be checking."""
+    return migration.intents.filter(
+        step="release", verb__in=["git.push", "claim.delete", "claim.unprotect"]
+    ).exists()
+
+
+def check_roll_back(migration: Migration) -> None:
+    if migration.state not in {State.RUNNING, State.WAITING, State.PAUSED, State.FAILED, State.ABORTED}:
+        raise Refused(f"There is nothing to roll back: {migration.state_value.label.lower()}.")
+    if migration.state == State.FAILED and migration.course not in {
+        Course.FORWARD,
+        Course.ABORT,
+        Course.ROLL_BACK,
+    }:
+        raise Refused(f"{migration.get_course_display()} is under way.", next="Retry it.")
+    if released(migration):
+        raise Refused(
+            "The release has begun: parts of the source are gone already.",
+            next="Let release finish, then use Undo: the source volume is kept.",
+        )
+
+
+def check_undo(migration: Migration) -> None:
+    undoable = migration.state == State.RETAINED or (
+        migration.state in {State.FAILED, State.ABORTED}
+        and migration.course in {Course.FORWARD, Course.ABORT}
+        and released(migration)
+    )
+    if not undoable:
+        raise Refused("Undo is for after the release, while the source volume is kept.")
+
+
+def check_purge(migration: Migration) -> None:
+    if migration.state != State.RETAINED:
+        raise Refused("Only a released migration whose source volume is kept can be purged.")
+    if migration.retain_until and migration.retain_until > timezone.now():
+        raise Refused(
+            f"The source volume is kept until {migration.retain_until:%d %b %Y %H:%M} UTC.",
+            next="Purge is possible from then on.",
+        )
+
+
+def check_continue(migration: Migration) -> None:
+    if migration.state != State.WAITING or migration.current_step not in {"quiesce", "deploy", "plan"}:
+        raise Refused("Nothing waits for a continue.")
+
+
+def check_confirm_test(migration: Migration) -> None:
+    if migration.state != State.WAITING or migration.current_step != "test":
+        raise Refused(
+            "The test gate is not open.", next="It opens when the application runs in the destination."
+        )
+
+
+@dataclass(frozen=True)
+class Button:
+    """One action on the page of a migration. Templates compute nothing."""
+
+    verb: str
+    label: str
+    permission: str
+    explains: str
+    tone: str = ""
+    enabled: bool = True
+    reason: str = ""
+    # Only what cannot be undone asks for a name to be typed.
+    type_to_confirm: str = ""
+
+
+_BUTTONS: tuple[tuple[Button, Callable[[Migration], None]], ...] = (
+    (
+        Button(
+            "continue",
+            "Continue",
+            "migrations.edit",
+            "Goes on with the next act of this step.",
+            tone="primary",
+        ),
+        check_continue,
+    ),
+    (
+        Button("resume", "Resume", "migrations.edit", "Goes on where it was paused.", tone="primary"),
+        check_resume,
+    ),
+    (
+        Button(
+            "retry",
+            "Retry",
+            "migrations.edit",
+            "Tries the failed step again. Steps are safe to repeat.",
+            tone="primary",
+        ),
+        check_retry,
+    ),
+    (
+        Button(
+            "pause", "Pause", "migrations.edit", "Stops after the current act. A running copy Job goes on."
+        ),
+        check_pause,
+    ),
+    (
+        Button(
+            "abort", "Abort", "migrations.edit", "Stops the copy Jobs and leaves everything where it stands."
+        ),
+        check_abort,
+    ),
+    (
+        Button(
+            "roll-back",
+            "Roll back",
+            "migrations.edit",
+            "Restores replicas and suspension as recorded and removes what this migration created.",
+            tone="danger",
+        ),
+        check_roll_back,
+    ),
+    (
+        Button(
+            "undo",
+            "Undo",
+            "migrations.edit",
+            "Rebuilds the source claim from its kept volume.",
+            tone="danger",
+        ),
+        check_undo,
+    ),
+    (
+        Button("purge", "Purge", "cleanup.purge", "Deletes the kept source volume for good.", tone="danger"),
+        check_purge,
+    ),
+)
+
+# Shown only while they mean something; the others are shown disabled, with the reason.
+_ONLY_WHEN_POSSIBLE = frozenset({"continue", "resume", "retry"})
+_AFTER_RELEASE = frozenset({"undo", "purge"})
+
+
+def buttons(migration: Migration, *, allowed: Callable[[str], bool]) -> list[Button]:
+    """The actions for the page: each enabled, or disabled with the reason. `allowed` says who may, by permission."""
+    found = []
+    after_release = not procedure.is_before(migration.current_step, "release")
+    for button, check in _BUTTONS:
+        reason = ""
+        try:
+            check(migration)
+        except Refused as refusal:
+            reason = f"{refusal.reason} {refusal.next}".strip()
+        if reason and (button.verb in _ONLY_WHEN_POSSIBLE or migration.is_finished):
+            continue
+        if reason and (button.verb in _AFTER_RELEASE) != after_release:
+            continue
+        if not reason and not allowed(button.permission):
+            reason = why_not(button.permission, migration.source_namespace)
+        confirm = ""
+        if button.verb == "purge":
+            confirm = migration.application
+        found.append(
+            Button(
+                **{
+                    **button.__dict__,
+                    "enabled": not reason,
+                    "reason": reason,
+                    "type_to_confirm": confirm,
+                }
+            )
+        )
+    return found

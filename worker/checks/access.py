@@ -1,0 +1,104 @@
+"""Checks of what the worker may do, each missing rule named."""
+
+from collections.abc import Iterable
+
+from cluster import errors
+from cluster.values import Rule
+from worker import manifests
+from worker.checks.check import Check, passed, stop
+from worker.context import Context
+
+
+def needed(context: Context) -> list[Rule]:
+    """Every permission that this migration uses, by namespace."""
+    migration = context.migration
+    source, destination = migration.source_namespace, migration.destination_namespace
+    rules = [
+        Rule("create", "batch", "jobs", source),
+        Rule("get", "batch", "jobs", source),
+        Rule("delete", "batch", "jobs", source),
+        Rule("list", "", "pods", source),
+        Rule("get", "", "pods", source, "log"),
+        Rule("list", "", "events", source),
+        Rule("get", "", "persistentvolumes"),
+        Rule("patch", "", "persistentvolumes"),
+        Rule("list", "storage.k8s.io", "volumeattachments"),
+    ]
+    for namespace in dict.fromkeys((source, destination)):
+        rules += [
+            Rule(verb, "", "persistentvolumeclaims", namespace)
+            for verb in ("get", "create", "patch", "delete")
+        ]
+    kinds = {w["kind"] for t in context.transfers for w in t.facts.get("workloads", [])}
+    if "Deployment" in kinds:
+        rules += [
+            Rule("get", "apps", "deployments", source),
+            Rule("patch", "apps", "deployments", source, "scale"),
+        ]
+    if "StatefulSet" in kinds:
+        rules += [
+            Rule("get", "apps", "statefulsets", source),
+            Rule("patch", "apps", "statefulsets", source, "scale"),
+        ]
+    if "CronJob" in kinds:
+        rules.append(Rule("patch", "batch", "cronjobs", source))
+    owner = migration.source_owner
+    if owner.get("kind") == "Kustomization":
+        rules += [
+            Rule("get", "kustomize.toolkit.fluxcd.io", "kustomizations", owner["namespace"]),
+            Rule("patch", "kustomize.toolkit.fluxcd.io", "kustomizations", owner["namespace"]),
+            Rule("patch", "source.toolkit.fluxcd.io", "gitrepositories", owner["source_namespace"]),
+        ]
+    elif owner.get("kind") == "HelmRelease":
+        rules.append(Rule("patch", "helm.toolkit.fluxcd.io", "helmreleases", owner["namespace"]))
+    return rules
+
+
+def rules(context: Context) -> Iterable[Check]:
+    title = "Access rules"
+    wanted = needed(context)
+    missing = context.cluster.can_i(wanted)
+    yield from [
+        stop(
+            "access",
+            title,
+            f"The worker may not {rule}.",
+            "Add the rule (docs/reference/rbac.md has the whole role).",
+            _can_i(rule),
+        )
+        for rule in missing
+    ] or [passed("access", title, f"All {len(wanted)} rules are granted.")]
+
+
+def _can_i(rule: Rule) -> str:
+    resource = (
+        rule.resource
+        + (f".{rule.group}" if rule.group else "")
+        + (f"/{rule.subresource}" if rule.subresource else "")
+    )
+    where = f" -n {rule.namespace}" if rule.namespace else ""
+    return f"kubectl auth can-i {rule.verb} {resource}{where}"
+
+
+def mover_allowed(context: Context) -> Iterable[Check]:
+    """Pod Security refuses pods, not Jobs, so a dry run of the very pod is the only answer."""
+    title = "The mover may run"
+    namespace = context.migration.source_namespace
+    transfer = context.transfers[0]
+    job = manifests.mover_job(context.migration, transfer, purpose="copy", attempt=1, final=True)
+    try:
+        context.cluster.dry_run_create(manifests.pod_of(job))
+    except errors.Denied as error:
+        yield stop(
+            "mover",
+            title,
+            f"Namespace {namespace} does not admit the mover: {error.message or error.happened}",
+            "A faithful copy has to keep owners, so it runs as root with a few capabilities: level baseline admits it.",
+            f"kubectl get namespace {namespace} --show-labels",
+        )
+    except (errors.QuotaExceeded, errors.Invalid, errors.Forbidden) as error:
+        yield stop("mover", title, error.happened, error.next)
+    except errors.AlreadyExists:
+        yield passed("mover", title, "Its pod exists already.")
+    else:
+        yield passed("mover", title, "The server accepts its pod in a dry run.")

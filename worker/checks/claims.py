@@ -1,0 +1,124 @@
+"""Checks of the source claims themselves."""
+
+from collections.abc import Iterable
+
+from migrations_app.rules.claims import holders
+from worker.checks.check import Check, passed, stop, warn
+from worker.context import Context
+
+
+def bound(context: Context) -> Iterable[Check]:
+    """Bound, not on its way out, and the volume agrees."""
+    title = "Claims are bound"
+    problems = []
+    for transfer in context.transfers:
+        where = f"{context.migration.source_namespace}/{transfer.source_name}"
+        claim = context.cluster.get_claim(context.migration.source_namespace, transfer.source_name)
+        volume = context.cluster.get_volume(transfer.source_volume)
+        if claim is None or volume is None or claim.phase != "Bound":
+            problems.append(
+                stop("claim-bound", title, f"{where} is not bound.", "Find out why, or leave it out.")
+            )
+        elif claim.deleting or volume.deleting:
+            problems.append(
+                stop(
+                    "claim-bound",
+                    title,
+                    f"{where} is being deleted: it goes away when the last pod that uses it goes.",
+                    "Set its volume to Retain now, then restore the claim before you move it.",
+                    f'kubectl patch pv {volume.name} -p \'{{"spec":{{"persistentVolumeReclaimPolicy":"Retain"}}}}\'',
+                )
+            )
+        elif volume.claim_ref is None or volume.claim_ref.uid != claim.uid:
+            problems.append(
+                stop(
+                    "claim-bound",
+                    title,
+                    f"{where} and volume {volume.name} do not name each other.",
+                    "Another claim may own the volume. Mend the binding first.",
+                    f"kubectl get pv {volume.name} -o yaml",
+                )
+            )
+    yield from problems or [passed("claim-bound", title, "Each claim and its volume name each other.")]
+
+
+def ordinary(context: Context) -> Iterable[Check]:
+    """A file system, not in a resize, not owned by something that makes it again or collects it."""
+    title = "Claims can be copied"
+    problems = []
+    for transfer in context.transfers:
+        where = f"{context.migration.source_namespace}/{transfer.source_name}"
+        claim = context.cluster.get_claim(context.migration.source_namespace, transfer.source_name)
+        if claim is None:
+            continue
+        if claim.volume_mode == "Block":
+            problems.append(
+                stop(
+                    "claim-ordinary",
+                    title,
+                    f"{where} is a block volume: it has no files that could be compared.",
+                    "Move it with the tools of the application that writes to it.",
+                )
+            )
+        if claim.resizing:
+            problems.append(
+                stop(
+                    "claim-ordinary",
+                    title,
+                    f"{where} is being resized.",
+                    "Wait until the resize is finished, then run the checks again.",
+                    f"kubectl describe pvc -n {claim.namespace} {claim.name}",
+                )
+            )
+        owners = ", ".join(f"{owner.kind} {owner.name}" for owner in claim.owner_references)
+        if owners:
+            problems.append(
+                stop(
+                    "claim-ordinary",
+                    title,
+                    f"{where} is owned by {owners}: it would be made again, or deleted together with its owner.",
+                    "Move it with the operator that owns it, or take the owner reference off first.",
+                )
+            )
+        if "ReadWriteOncePod" in claim.access_modes and context.migration.warm_passes:
+            problems.append(
+                stop(
+                    "claim-ordinary",
+                    title,
+                    f"{where} admits one pod only (ReadWriteOncePod), so it cannot be copied while it is in use.",
+                    "Set warm passes to 0.",
+                )
+            )
+    yield from problems or [
+        passed("claim-ordinary", title, "File systems, no resize, no owner that would make them again.")
+    ]
+
+
+def free(context: Context) -> Iterable[Check]:
+    """No other migration holds them."""
+    title = "Claims are free"
+    held = holders(context.migration)
+    yield from [
+        stop(
+            "claim-free",
+            title,
+            f"{claim} is held by migration {other}.",
+            "Finish or roll back that one first.",
+        )
+        for claim, other in held
+    ] or [passed("claim-free", title, "No other migration holds one of them.")]
+
+
+def protected(context: Context) -> Iterable[Check]:
+    """Protection of the source until sign-off. Missing protection does not stop a move, but should be known."""
+    title = "Claims are protected until sign-off"
+    bare = [t.source_name for t in context.transfers if not t.facts.get("protected_by")]
+    if bare:
+        yield warn(
+            "claim-protected",
+            title,
+            f"Nothing keeps Flux from pruning {', '.join(bare)} while the migration runs.",
+            "Protect them in Git first (see the claim's page).",
+        )
+    else:
+        yield passed("claim-protected", title, "Each carries the mark that Flux honours.")

@@ -1,0 +1,142 @@
+"""Checks of the Git side: who would undo or destroy what we do."""
+
+from collections.abc import Iterable
+
+from migrations_app.models import GitMode
+from worker import gitside
+from worker.checks.check import Check, passed, stop, warn
+from worker.context import Context
+
+
+def owner(context: Context) -> Iterable[Check]:
+    """The source's owner is healthy, ours to suspend, and the only one."""
+    title = "GitOps owner of the source"
+    found = context.migration.source_owner
+    if not found:
+        yield passed("gitops-owner", title, "No Kustomization and no HelmRelease holds the claims.")
+        return
+    what = f"{found['kind']} {found['namespace']}/{found['name']}"
+    others = [f"{o['kind']} {o['namespace']}/{o['name']}" for o in found.get("others", [])]
+    if others:
+        yield stop(
+            "gitops-owner",
+            title,
+            f"The claims and workloads belong to more than one owner: {what}, {', '.join(others)}.",
+            "Move them one owner at a time.",
+        )
+        return
+    if found["kind"] == "HelmRelease":
+        release = context.cluster.get_helm_release(found["namespace"], found["name"])
+        if release is None or release.suspended:
+            yield stop(
+                "gitops-owner",
+                title,
+                f"{what} is missing or suspended already.",
+                "Resume it, or ask who suspended it.",
+            )
+        else:
+            yield warn(
+                "gitops-owner",
+                title,
+                f"{what} holds it.",
+                "Holdfast suspends it. Its values in Git are changed by hand.",
+            )
+        return
+    kustomization = context.cluster.get_kustomization(found["namespace"], found["name"])
+    if kustomization is None:
+        yield stop("gitops-owner", title, f"{what} is not there.", "Run the checks again.")
+    elif kustomization.suspended:
+        yield stop(
+            "gitops-owner",
+            title,
+            f"{what} is suspended already, by somebody else.",
+            "Ask who suspended it and why; resume it before you start.",
+            f"flux resume kustomization -n {found['namespace']} {found['name']}",
+        )
+    elif kustomization.ready is None or kustomization.ready.status != "True":
+        reason = kustomization.ready.message if kustomization.ready else "no condition yet"
+        yield stop(
+            "gitops-owner",
+            title,
+            f"{what} is not ready: {reason}",
+            "Mend it first: while one object fails, nothing is pruned.",
+            f"flux get kustomization -n {found['namespace']} {found['name']}",
+        )
+    elif not kustomization.prune:
+        yield warn(
+            "gitops-owner",
+            title,
+            f"{what} does not prune.",
+            "The workload has to be deleted by hand at release.",
+        )
+    else:
+        yield passed("gitops-owner", title, f"{what} is ready, prunes, and is not suspended.")
+
+
+def destination_owner(context: Context) -> Iterable[Check]:
+    title = "GitOps owner of the destination"
+    migration = context.migration
+    if migration.git_mode == GitMode.NONE or migration.within_namespace:
+        yield passed("gitops-destination", title, "None is needed.")
+        return
+    found = migration.destination_owner
+    if not found:
+        verdict = stop if migration.git_mode in {GitMode.DIRECT, GitMode.BRANCH} else warn
+        yield verdict(
+            "gitops-destination",
+            title,
+            "No Kustomization was chosen that applies the destination.",
+            "Choose one on the Destination page, or create one in Git.",
+        )
+        return
+    kustomization = context.cluster.get_kustomization(found["namespace"], found["name"])
+    what = f"Kustomization {found['namespace']}/{found['name']}"
+    if kustomization is None:
+        yield stop(
+            "gitops-destination", title, f"{what} does not exist.", "Create it in Git, or choose another one."
+        )
+    elif (found["namespace"], found["name"]) == (
+        migration.source_owner.get("namespace"),
+        migration.source_owner.get("name"),
+    ):
+        yield stop(
+            "gitops-destination",
+            title,
+            f"{what} applies the source too: it is suspended while the data moves, so it cannot deploy the destination.",
+            "Give the destination a Kustomization of its own.",
+        )
+    elif kustomization.suspended:
+        yield stop(
+            "gitops-destination", title, f"{what} is suspended.", "Resume it, or ask who suspended it."
+        )
+    else:
+        yield passed("gitops-destination", title, f"{what} applies {kustomization.path}.")
+
+
+def repository(context: Context) -> Iterable[Check]:
+    """The repository can be read, and the changes that the migration needs can be made with certainty."""
+    title = "Git changes"
+    migration = context.migration
+    declared = migration.source_owner.get("kind") == "Kustomization"
+    if migration.git_mode == GitMode.NONE:
+        if declared:
+            yield stop(
+                "git-changes",
+                title,
+                "The application is declared in Git, but Git was set to “not in Git”: Flux would bring back what is removed.",
+                "Choose how Git is changed on the Options page.",
+            )
+        else:
+            yield passed("git-changes", title, "Nothing of it is in Git.")
+        return
+    found = gitside.changes(context)
+    for problem in found.problems:
+        by_hand = migration.git_mode == GitMode.MANUAL
+        verdict = warn if by_hand else stop
+        yield verdict("git-changes", title, problem.happened, problem.next, problem.command)
+    if not found.problems:
+        yield passed(
+            "git-changes",
+            title,
+            f"{len(found.deploy_paths)} files change at Deploy, {len(found.release_paths)} at Release.",
+        )

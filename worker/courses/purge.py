@@ -1,0 +1,43 @@
+"""Purge: deletes the kept source volumes for good, each re-read as Released and still the one that was signed for."""
+
+from migrations_app.problems import Problem
+from worker.context import Context
+from worker.outcomes import Again, Done, Outcome, Stop
+
+
+def tick(context: Context) -> Outcome:
+    for transfer in context.transfers:
+        volume = context.cluster.get_volume(transfer.source_volume)
+        if volume is None:
+            continue
+        if volume.uid != transfer.source_volume_uid:
+            return Stop(_strange(volume.name, "is another one than the source's"))
+        if volume.deleting:
+            return Again(f"Waiting for volume {volume.name} to be gone.", after_s=1.0)
+        holder = volume.claim_ref
+        if volume.phase == "Bound" or holder is None or holder.uid != transfer.source_uid:
+            return Stop(_strange(volume.name, "is not Released by the source claim: somebody uses it"))
+        # Deleting a Released volume whose policy is Delete is the controllers' work: they remove the storage behind it too.
+        if volume.reclaim_policy != "Delete":
+            context.act(
+                key=f"purge/volume.purge/{volume.name}",
+                verb="volume.purge",
+                ref=volume.ref,
+                before={"reclaim_policy": volume.reclaim_policy, "volume": volume.spec_json},
+                after={"reclaim_policy": "Delete"},
+                call=lambda volume=volume: context.cluster.set_reclaim_policy(volume, "Delete"),  # type: ignore[misc]
+            )
+            return Again(f"Volume {volume.name} is given to its driver for deletion.", after_s=0.5)
+        return Again(f"Waiting for the driver to delete {volume.name}.", after_s=1.0)
+    context.evidence("purged", {"volumes": [t.source_volume for t in context.transfers]})
+    return Done("The source volumes are deleted.")
+
+
+def _strange(name: str, what: str) -> Problem:
+    return Problem(
+        f"Volume {name} {what}.",
+        "It was not purged.",
+        "Look at it.",
+        f"kubectl get pv {name} -o yaml",
+        "volume-strange",
+    )

@@ -1,0 +1,266 @@
+"""Roll back: puts back what was recorded and removes what this migration created, nothing else.
+
+It goes by the intents, backwards: first Git and the destination, then staging, then replicas, suspension last. Each look
+finds the first thing that is not as it was, and mends that one.
+"""
+
+from typing import Any
+
+from django.utils import timezone
+
+from cluster.values import Claim, Ref, Volume
+from migrations_app.models import GitMode, Intent, Transfer
+from migrations_app.problems import Problem
+from migrations_app.states import IntentState
+from worker import flux, gitside, manifests, movers
+from worker.context import Context
+from worker.outcomes import Again, Done, Outcome, Stop, Wait
+from worker.stillness import users
+
+WAS_POLICY = "holdfast.dev/reclaim-policy"
+
+
+def tick(context: Context) -> Outcome:
+    return (
+        movers.remove_every(context)
+        or _leave_git(context)
+        or _empty_destination(context)
+        or _remove_claims(context)
+        or _restore_source_volumes(context)
+        or _restore_workloads(context)
+        or _resume(context)
+        or _finish(context)
+    )
+
+
+def _leave_git(context: Context) -> Outcome | None:
+    """Takes the deploy change out of Git again, if it got there."""
+    migration = context.migration
+    owner = migration.destination_owner
+    if (
+        migration.git_mode == GitMode.NONE
+        or not owner
+        or context.memory.get("git_left")
+        or not _began(context, "deploy")
+    ):
+        return None
+    found = gitside.arrival(context, gitside.undeployed, owner)
+    if not found.in_branch:
+        if migration.git_mode == GitMode.MANUAL:
+            return Wait("Take the Deploy change out of Git again.", "migrations.edit", after_s=10)
+        if not context.memory.get("rollback_commit"):
+            summary = f"Take {migration.application} out of {migration.destination_namespace} again"
+            pushed = gitside.push(
+                context, key="rollback", make=gitside.make_undeploy(migration), summary=summary
+            )
+            return Again(f"Pushed {pushed.commit[:12]} to {context.memory['rollback_branch']}.", after_s=0.5)
+        return Wait(f"Merge branch {context.memory['rollback_branch']}.", "migrations.edit", after_s=10)
+    if context.migration.intents.filter(key="deploy/git.push").exists():
+        applied = flux.bring(context, owner, found, key="rollback")
+        if applied is not None:
+            return applied
+    context.memory["git_left"] = True
+    return None
+
+
+def _began(context: Context, step: str) -> bool:
+    return context.migration.runs.filter(step=step).exists()
+
+
+def _empty_destination(context: Context) -> Outcome | None:
+    """Nothing may use the destination claims when they go."""
+    if context.migration.within_namespace and not _began(context, "deploy"):
+        return None
+    for transfer in context.transfers:
+        if not transfer.destination_uid:
+            continue
+        pods = users(context, context.migration.destination_namespace, transfer.destination_name)
+        if pods:
+            return Wait(
+                f"Stop {', '.join(p.name for p in pods)}: it uses destination claim {transfer.destination_name}.",
+                "migrations.edit",
+                after_s=2,
+            )
+    return None
+
+
+def _remove_claims(context: Context) -> Outcome | None:
+    """Destination and staging claims that this migration created, each by the UID that it got."""
+    migration = context.migration
+    for transfer in context.transfers:
+        for namespace, name in (
+            (migration.destination_namespace, transfer.destination_name),
+            (migration.source_namespace, transfer.staging_name),
+        ):
+            claim = context.cluster.get_claim(namespace, name) if name else None
+            if claim is not None and _created_by_us(context, claim):
+                return _remove_claim(context, transfer, claim)
+        outcome = _settle_volume(context, transfer)
+        if outcome is not None:
+            return outcome
+    return None
+
+
+def _created_by_us(context: Context, claim: Claim) -> bool:
+    """Ours by label and by UID: a claim that Git applied over ours is still the object that we created."""
+    made = context.migration.intents.filter(verb="claim.create", namespace=claim.namespace, name=claim.name)
+    return claim.labels.get(manifests.LABEL) == context.migration.reference and any(
+        intent.uid in {"", claim.uid} for intent in made
+    )
+
+
+def _remove_claim(context: Context, transfer: Transfer, claim: Claim) -> Outcome:
+    if claim.uid == transfer.source_uid:
+        return Stop(Problem("A source claim would be deleted.", "It was not.", "Report this.", code="guard"))
+    if claim.deleting:
+        return Again(f"Waiting for {claim.name} to be gone.", after_s=0.5)
+    volume = context.cluster.get_volume(claim.volume_name) if claim.volume_name else None
+    if volume is not None:
+        wanted = "Retain" if _was_used(context) else "Delete"
+        if volume.reclaim_policy != wanted:
+            _set_policy(context, volume, wanted)
+            return Again(f"Volume {volume.name}: {_fate(wanted)}.", after_s=0.1)
+    marks = {key: None for key in manifests.PROTECT if key in claim.annotations}
+    if marks:
+        context.act(
+            key=f"roll-back/unprotect/{claim.namespace}/{claim.name}",
+            verb="claim.unprotect",
+            ref=claim.ref,
+            before=dict(manifests.PROTECT),
+            call=lambda: context.cluster.annotate(claim.ref, marks, resource_version=claim.resource_version),
+        )
+        return Again(f"Lifted the protection of {claim.name}.", after_s=0.05)
+    context.act(
+        key=f"roll-back/claim.remove/{claim.namespace}/{claim.name}",
+        verb="claim.remove",
+        ref=claim.ref,
+        before={"volume": volume.spec_json if volume else "", "volume_name": claim.volume_name},
+        call=lambda: context.cluster.delete(claim.ref, resource_version=claim.resource_version),
+    )
+    return Again(f"Removed {claim.namespace}/{claim.name}.", after_s=0.2)
+
+
+def _was_used(context: Context) -> bool:
+    """Once the application was let onto the destination it may have written there: that is kept, and said."""
+    return _began(context, "deploy")
+
+
+def _fate(policy: str) -> str:
+    return (
+        "kept, since the application may have written to it" if policy == "Retain" else "goes with its claim"
+    )
+
+
+def _set_policy(context: Context, volume: Volume, policy: str) -> None:
+    context.act(
+        key=f"roll-back/policy/{volume.name}",
+        verb="volume.policy",
+        ref=volume.ref,
+        before={"reclaim_policy": volume.reclaim_policy},
+        after={"reclaim_policy": policy},
+        call=lambda: context.cluster.set_reclaim_policy(volume, policy, annotations={WAS_POLICY: None}),
+    )
+
+
+def _settle_volume(context: Context, transfer: Transfer) -> Outcome | None:
+    """A staging volume caught between two claims: Released, on Retain. It goes too, unless the application used it."""
+    if not transfer.staging_volume or transfer.staging_volume == transfer.source_volume:
+        return None
+    volume = context.cluster.get_volume(transfer.staging_volume)
+    if volume is None or volume.uid != transfer.staging_volume_uid or volume.deleting:
+        return None
+    if not _was_used(context) and volume.phase == "Released" and volume.reclaim_policy == "Retain":
+        _set_policy(context, volume, "Delete")
+        return Again(f"Volume {volume.name} goes with the copy.", after_s=0.2)
+    return None
+
+
+def _restore_source_volumes(context: Context) -> Outcome | None:
+    """Release sets Retain before it begins to delete; when it did not begin, the policy goes back."""
+    for intent in _intents(context, "release/retain/"):
+        volume = context.cluster.get_volume(intent.name)
+        if (
+            volume is not None
+            and volume.uid == intent.uid
+            and volume.reclaim_policy != intent.before["reclaim_policy"]
+        ):
+            _set_policy(context, volume, intent.before["reclaim_policy"])
+            return Again(f"Volume {volume.name} has its reclaim policy again.", after_s=0.1)
+        _undone(intent)
+    return None
+
+
+def _restore_workloads(context: Context) -> Outcome | None:
+    for intent in _intents(context, "quiesce/scale/"):
+        found = context.cluster.get_workload(intent.kind, intent.namespace, intent.name)
+        wanted = intent.before["replicas"]
+        if found is None or found.replicas != 0 or wanted == 0:
+            # Gone, or scaled by somebody else since: theirs stands.
+            _undone(intent)
+            continue
+        context.act(
+            key=f"roll-back/scale/{intent.kind}/{intent.name}",
+            verb="workload.scale",
+            ref=found.ref,
+            before={"replicas": 0},
+            after={"replicas": wanted},
+            call=lambda found=found, wanted=wanted: context.cluster.scale(  # type: ignore[misc]
+                found.kind, found.namespace, found.name, wanted, resource_version=found.resource_version
+            ),
+        )
+        _undone(intent)
+        return Again(f"Scaled {intent.kind} {intent.name} back to {wanted}.", after_s=0.1)
+    return None
+
+
+def _resume(context: Context) -> Outcome | None:
+    for intent in _intents(context, "quiesce/suspend/"):
+        found: Any
+        if intent.kind == "CronJob":
+            found = context.cluster.get_workload("CronJob", intent.namespace, intent.name)
+        elif intent.kind == "Kustomization":
+            found = context.cluster.get_kustomization(intent.namespace, intent.name)
+        else:
+            found = context.cluster.get_helm_release(intent.namespace, intent.name)
+        if found is None or not found.suspended:
+            _undone(intent)
+            continue
+        context.act(
+            key=f"roll-back/resume/{intent.kind}/{intent.name}",
+            verb="flux.resume" if intent.kind != "CronJob" else "cronjob.resume",
+            ref=Ref(found.ref.api_version, intent.kind, intent.namespace, intent.name, found.uid),
+            before={"suspended": True},
+            after={"suspended": False},
+            call=lambda found=found, intent=intent: context.cluster.suspend(  # type: ignore[misc]
+                intent.kind, intent.namespace, intent.name, False, resource_version=found.resource_version
+            ),
+        )
+        _undone(intent)
+        return Again(f"Resumed {intent.kind} {intent.name}.", after_s=0.1)
+    return None
+
+
+def _intents(context: Context, prefix: str) -> list[Intent]:
+    states = [IntentState.INTENDED, IntentState.DONE]
+    return list(context.migration.intents.filter(key__startswith=prefix, state__in=states).order_by("-id"))
+
+
+def _undone(intent: Intent) -> None:
+    Intent.objects.filter(pk=intent.pk).update(state=IntentState.UNDONE, answered_at=timezone.now())
+
+
+def _finish(context: Context) -> Outcome:
+    kept = []
+    for transfer in context.transfers:
+        volume = context.cluster.get_volume(transfer.staging_volume) if transfer.staging_volume else None
+        if volume is not None and volume.uid == transfer.staging_volume_uid and not volume.deleting:
+            kept.append(volume.name)
+    if context.migration.outage_began_at and not context.migration.outage_ended_at:
+        context.migration.outage_ended_at = timezone.now()
+        context.migration.save(update_fields=["outage_ended_at"])
+    context.evidence("rolled-back", {"kept_volumes": kept})
+    if kept:
+        return Done(
+            f"Everything is as it was. Kept for you, since the application may have written to it: {', '.join(kept)}."
+        )
+    return Done("Everything is as it was.")

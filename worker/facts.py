@@ -1,0 +1,153 @@
+"""What inspect reads of a claim, in the form in which it is kept: plain JSON, in the order of names, without times or
+resource versions, so that the same cluster gives the same facts."""
+
+from typing import Any
+
+from cluster.client import Cluster
+from cluster.flux import Kustomization, flux_protected
+from cluster.values import Claim, Consumers, Pod, Volume, Workload
+
+# Written by controllers for the volume that a claim has now: never copied to another claim.
+_NOT_COPIED = (
+    "pv.kubernetes.io/",
+    "volume.kubernetes.io/",
+    "volume.beta.kubernetes.io/",
+    "kubectl.kubernetes.io/",
+)
+_OWNER_LABELS = ("kustomize.toolkit.fluxcd.io/", "helm.toolkit.fluxcd.io/", "argocd.argoproj.io/")
+
+
+def claim_facts(claim: Claim, volume: Volume, consumers: Consumers, owner: dict[str, Any]) -> dict[str, Any]:
+    """Facts about one source claim: identity, size, protection, owner, who uses it."""
+    protected = flux_protected(claim.labels, claim.annotations)
+    return {
+        "claim": {
+            "namespace": claim.namespace,
+            "name": claim.name,
+            "uid": claim.uid,
+            "class": claim.storage_class or "",
+            "access_modes": list(claim.access_modes),
+            "volume_mode": claim.volume_mode,
+            "requested_bytes": claim.requested_bytes,
+            "capacity_bytes": claim.capacity_bytes,
+            "labels": portable_labels(claim),
+            "annotations": portable_annotations(claim),
+            "owner_references": [f"{o.kind}/{o.name}" for o in claim.owner_references],
+        },
+        "volume": {
+            "name": volume.name,
+            "uid": volume.uid,
+            "driver": volume.driver,
+            "handle": volume.volume_handle,
+            "reclaim_policy": volume.reclaim_policy,
+        },
+        "protected_by": list(protected) if protected else [],
+        "owner": owner,
+        "workloads": sorted(
+            (workload_facts(w) for w in top_workloads(consumers)), key=lambda w: (w["kind"], w["name"])
+        ),
+        "loose_pods": sorted(pod.name for pod in loose_pods(consumers)),
+        "owner_chain": sorted(str(ref) for ref in consumers.owner_chain),
+        "autoscalers": sorted(f"{a.kind}/{a.name}" for a in consumers.autoscalers),
+    }
+
+
+def workload_facts(workload: Workload) -> dict[str, Any]:
+    """One workload, with what has to be put back exactly."""
+    return {
+        "api_version": workload.ref.api_version,
+        "kind": workload.kind,
+        "namespace": workload.namespace,
+        "name": workload.name,
+        "uid": workload.uid,
+        "replicas": workload.replicas,
+        "suspended": workload.suspended,
+        "when_scaled": workload.when_scaled,
+        "claims": sorted(workload.claims),
+        "claim_templates": sorted(workload.claim_templates),
+        "node_selector": workload.node_selector_json,
+        "affinity": workload.affinity_json,
+        "tolerations": workload.tolerations_json,
+        "owners": [f"{o.kind}/{o.name}" for o in workload.owner_references],
+    }
+
+
+def top_workloads(consumers: Consumers) -> list[Workload]:
+    """The workloads that decide about replicas: those that no other listed workload controls."""
+    known = {workload.uid for workload in consumers.workloads}
+    return [w for w in consumers.workloads if w.controller is None or w.controller.uid not in known]
+
+
+def loose_pods(consumers: Consumers) -> list[Pod]:
+    """Pods that nothing would bring back, and nothing scales down."""
+    return [pod for pod in consumers.pods if pod.controller is None]
+
+
+def portable_labels(claim: Claim) -> dict[str, str]:
+    """Labels that belong to the data, not to whoever applied the claim."""
+    return {k: v for k, v in claim.labels.items() if not k.startswith(_OWNER_LABELS)}
+
+
+def portable_annotations(claim: Claim) -> dict[str, str]:
+    """Annotations that may be written to another claim."""
+    return {k: v for k, v in claim.annotations.items() if not k.startswith((*_NOT_COPIED, *_OWNER_LABELS))}
+
+
+def owner_of(cluster: Cluster, claim: Claim) -> dict[str, Any]:
+    """The Kustomization or HelmRelease that declares the claim, by labels and inventory; empty when nobody does."""
+    name = claim.labels.get("kustomize.toolkit.fluxcd.io/name", "")
+    namespace = claim.labels.get("kustomize.toolkit.fluxcd.io/namespace", "")
+    if name and namespace:
+        kustomization = cluster.get_kustomization(namespace, name)
+        if kustomization is not None and kustomization.holds(
+            "PersistentVolumeClaim", claim.namespace, claim.name
+        ):
+            return kustomization_facts(kustomization)
+        return {"kind": "orphan", "namespace": namespace, "name": name}
+    helm = claim.labels.get("helm.toolkit.fluxcd.io/name", "")
+    if helm:
+        return {
+            "kind": "HelmRelease",
+            "namespace": claim.labels.get("helm.toolkit.fluxcd.io/namespace", ""),
+            "name": helm,
+        }
+    return {}
+
+
+def kustomization_facts(kustomization: Kustomization) -> dict[str, Any]:
+    """What a Git change and a suspension need to know of a Kustomization."""
+    return {
+        "kind": "Kustomization",
+        "namespace": kustomization.namespace,
+        "name": kustomization.name,
+        "uid": kustomization.uid,
+        "path": kustomization.path,
+        "prune": kustomization.prune,
+        "source_kind": kustomization.source_kind,
+        "source_namespace": kustomization.source_namespace or kustomization.namespace,
+        "source_name": kustomization.source_name,
+        "target_namespace": kustomization.target_namespace,
+        "name_prefix": kustomization.name_prefix,
+        "wait": kustomization.wait,
+    }
+
+
+def workload_owner(cluster: Cluster, workload: Workload) -> dict[str, Any]:
+    """The Kustomization whose inventory holds the workload; empty when none does."""
+    name = workload.labels.get("kustomize.toolkit.fluxcd.io/name", "")
+    namespace = workload.labels.get("kustomize.toolkit.fluxcd.io/namespace", "")
+    group = workload.ref.api_version.partition("/")[0] if "/" in workload.ref.api_version else ""
+    if name and namespace:
+        kustomization = cluster.get_kustomization(namespace, name)
+        if kustomization is not None and kustomization.holds(
+            workload.kind, workload.namespace, workload.name, group
+        ):
+            return kustomization_facts(kustomization)
+    helm = workload.labels.get("helm.toolkit.fluxcd.io/name", "")
+    if helm:
+        return {
+            "kind": "HelmRelease",
+            "namespace": workload.labels.get("helm.toolkit.fluxcd.io/namespace", ""),
+            "name": helm,
+        }
+    return {}

@@ -1,0 +1,126 @@
+"""Waits for Flux as A4 of the domain facts says: the artifact first, then the Kustomization, by a token of our own."""
+
+import uuid
+
+from django.utils import timezone
+
+from cluster.flux import commit_of, reconciled
+from migrations_app.problems import Problem
+from worker.context import Context
+from worker.gitside import Arrival
+from worker.outcomes import Again, Outcome, Stop
+
+
+def new_token() -> str:
+    """A unique value for requestedAt, readable as a time."""
+    return f"{timezone.now().isoformat()}-{uuid.uuid4().hex[:8]}"
+
+
+def bring(context: Context, owner: dict[str, str], found: Arrival, *, key: str) -> Outcome | None:
+    """Asks Flux to fetch and apply the branch's head; None when the Kustomization has applied it."""
+    if not found.in_artifact:
+        if _due(context, f"{key}_fetch"):
+            _request(
+                context, owner["source_kind"], owner["source_namespace"], owner["source_name"], f"{key}/fetch"
+            )
+        return Again(
+            f"Waiting for {owner['source_kind']} {owner['source_name']} to fetch {found.head[:12]}.",
+            after_s=1.0,
+        )
+    return apply(context, owner, found.artifact, key=key)
+
+
+def apply(context: Context, owner: dict[str, str], commit: str, *, key: str) -> Outcome | None:
+    """Asks the Kustomization for a reconcile of `commit`; None when it is done."""
+    kustomization = context.cluster.get_kustomization(owner["namespace"], owner["name"])
+    if kustomization is None:
+        return Stop(
+            Problem(
+                f"Kustomization {owner['namespace']}/{owner['name']} is gone.",
+                "Nothing was deleted by Holdfast.",
+                "Find out who removed it.",
+                code="owner-gone",
+            )
+        )
+    token = context.memory.get(f"{key}_token")
+    if not token or context.memory.get(f"{key}_token_commit") != commit:
+        token = new_token()
+        context.remember(**{f"{key}_token": token, f"{key}_token_commit": commit})
+        _request(context, "Kustomization", owner["namespace"], owner["name"], f"{key}/reconcile", token)
+        return Again(f"Asked {owner['name']} to apply {commit[:12]}.", after_s=0.5)
+    state = reconciled(kustomization, token)
+    applied = commit_of(kustomization.applied_revision)
+    if state.state == "done" and applied == commit:
+        return None
+    attempted = commit_of(kustomization.attempted_revision)
+    if (
+        state.state == "failed"
+        and attempted == commit
+        and kustomization.ready
+        and kustomization.ready.reason == "HealthCheckFailed"
+    ):
+        # Health is checked after apply and prune (A4): what we wait for has happened.
+        return None
+    if state.state == "failed":
+        if _due(context, f"{key}_again", every_s=15):
+            context.remember(**{f"{key}_token": ""})
+        return Again(f"{owner['name']}: {state.reason}", after_s=2.0)
+    if state.state == "done":
+        context.remember(**{f"{key}_token": ""})
+        return Again(f"{owner['name']} applied {applied[:12]}; {commit[:12]} is awaited.", after_s=1.0)
+    return Again(f"{owner['name']}: {state.reason}", after_s=1.0)
+
+
+def resume_owner(context: Context, owner: dict[str, str]) -> Outcome | None:
+    """Lifts the suspension that quiesce set, and only that; None when there is none of ours."""
+    if owner.get("kind") not in {"Kustomization", "HelmRelease"}:
+        return None
+    kind, namespace, name = owner["kind"], owner["namespace"], owner["name"]
+    found = (
+        context.cluster.get_kustomization(namespace, name)
+        if kind == "Kustomization"
+        else context.cluster.get_helm_release(namespace, name)
+    )
+    ours = context.migration.intents.filter(
+        key=f"quiesce/suspend/{kind}/{namespace}/{name}", state__in=["intended", "done"]
+    )
+    if found is None or not found.suspended or not ours.exists():
+        return None
+    context.act(
+        key=f"{context.run.step}/resume/{kind}/{namespace}/{name}",
+        verb="flux.resume",
+        ref=found.ref,
+        before={"suspended": True},
+        after={"suspended": False},
+        call=lambda: context.cluster.suspend(
+            kind, namespace, name, False, resource_version=found.resource_version
+        ),
+    )
+    return Again(f"Resumed {kind} {namespace}/{name}.", after_s=0.2)
+
+
+def _request(context: Context, kind: str, namespace: str, name: str, key: str, token: str = "") -> None:
+    token = token or new_token()
+    ref = (
+        context.cluster.get_kustomization(namespace, name)
+        if kind == "Kustomization"
+        else context.cluster.get_git_source(namespace, name, kind)
+    )
+    if ref is None:
+        return
+    context.act(
+        key=f"{context.run.step}/request/{key}",
+        verb="flux.reconcile",
+        ref=ref.ref,
+        after={"token": token},
+        call=lambda: context.cluster.request_reconcile(kind, namespace, name, token),
+    )
+
+
+def _due(context: Context, key: str, *, every_s: float = 10.0) -> bool:
+    """True at most every `every_s` seconds: a request is repeated, but not at every look."""
+    now = timezone.now().timestamp()
+    if now - context.memory.get(key, 0) < every_s:
+        return False
+    context.memory[key] = now
+    return True

@@ -1,0 +1,56 @@
+"""One tick at a time works on a migration: a lease in PostgreSQL, which no lost broker or killed worker can double."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from django.db.models import Q
+from django.utils import timezone
+
+from migrations_app.models import Migration
+from migrations_app.states import TICKING
+
+# Longer than the hard time limit of a tick (worker.app), after which its process no longer exists.
+LEASE = timedelta(seconds=40)
+# A ring a moment before the tick is due is as good as on time.
+EARLY = timedelta(milliseconds=300)
+
+
+class LostLease(Exception):
+    """Somebody changed the migration while the tick ran, or took it over. What the tick found is dropped."""
+
+
+@contextmanager
+def lease(migration_id: int) -> Iterator[Migration | None]:
+    """The migration, leased, or None when it is not due or another tick has it."""
+    now = timezone.now()
+    token = uuid.uuid4().hex
+    taken = (
+        Migration.objects.filter(pk=migration_id, state__in=TICKING, next_tick_at__lte=now + EARLY)
+        .filter(Q(lease_until__isnull=True) | Q(lease_until__lt=now))
+        .update(lease_token=token, lease_until=now + LEASE)
+    )
+    if taken != 1:
+        yield None
+        return
+    try:
+        yield Migration.objects.select_related("cluster").get(pk=migration_id)
+    finally:
+        Migration.objects.filter(pk=migration_id, lease_token=token).update(lease_token="", lease_until=None)
+
+
+def check_held(migration: Migration) -> None:
+    """Raises `LostLease` unless the migration is as it was leased. Locks its row for the rest of the transaction."""
+    held = (
+        Migration.objects.select_for_update()
+        .filter(
+            pk=migration.pk,
+            lease_token=migration.lease_token,
+            lease_until__gt=timezone.now(),
+            version=migration.version,
+        )
+        .exists()
+    )
+    if not held:
+        raise LostLease

@@ -1,0 +1,58 @@
+"""What warm copy, copy, verify and the digest of release share: one mover Job a transfer, all at once."""
+
+from collections.abc import Callable
+from typing import Any
+
+from cluster.values import Manifest
+from migrations_app.models import Transfer
+from worker import movers
+from worker.context import Context
+from worker.outcomes import Again, Outcome, Stop
+
+Results = dict[int, dict[str, Any]]
+
+
+def run_all(
+    context: Context,
+    render: Callable[[Transfer], Manifest],
+    *,
+    failed: Callable[[Transfer, movers.Verdict], Outcome | None] | None = None,
+) -> Results | Outcome:
+    """Runs one Job a transfer. The results by transfer number when all are done, else the outcome of this tick.
+
+    `failed` may turn a failed Job into an outcome of its own, such as differences that verify found.
+    """
+    results: Results = {}
+    messages = []
+    for transfer in context.transfers:
+        verdict = movers.run(context, transfer, render(transfer))
+        if verdict.state == "failed":
+            own = failed(transfer, verdict) if failed else None
+            if own is not None:
+                return own
+            assert verdict.problem is not None  # noqa: S101 - a failed verdict carries its problem
+            return Stop(verdict.problem)
+        if verdict.state == "running":
+            messages.append(verdict.message)
+        elif verdict.result is not None:
+            results[transfer.number] = verdict.result
+    if messages:
+        return Again(" ".join(messages), after_s=1.0)
+    return results
+
+
+def remove_all(context: Context, render: Callable[[Transfer], Manifest]) -> Outcome | None:
+    """Removes the Jobs of this attempt and their pods; None when they are gone."""
+    gone = [movers.remove(context, render(transfer)) for transfer in context.transfers]
+    return (
+        None
+        if all(gone)
+        else Again("Removing the mover's pods: a finished pod still holds its claims.", after_s=0.5)
+    )
+
+
+def remember_results(context: Context, results: Results, kind: str) -> None:
+    """Keeps each result as evidence, and on the transfer the numbers that pages show."""
+    for transfer in context.transfers:
+        result = {key: value for key, value in results[transfer.number].items() if key != "t"}
+        context.evidence(kind, result, transfer)

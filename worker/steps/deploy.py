@@ -1,0 +1,114 @@
+"""Deploy: the application starts in the destination, through Git, on the claims that were handed over."""
+
+from typing import Any
+
+from django.utils import timezone
+
+from migrations_app.models import GitMode, Transfer
+from migrations_app.problems import Problem
+from worker import flux, gitside
+from worker.context import Context
+from worker.outcomes import Again, Done, Outcome, Stop, Wait
+from worker.workload_list import all_workloads
+
+
+def tick(context: Context) -> Outcome:
+    replaced = _check_claims(context)
+    if replaced is not None:
+        return replaced
+    arrived = _through_git(context)
+    if arrived is not None and not _runs(context)[0]:
+        return arrived
+    running, waiting = _runs(context)
+    if not running:
+        return Wait(waiting, "migrations.edit", after_s=2)
+    if context.migration.outage_began_at and not context.migration.outage_ended_at:
+        context.migration.outage_ended_at = timezone.now()
+        context.migration.save(update_fields=["outage_ended_at"])
+    context.evidence(
+        "deployed",
+        {
+            "commit": context.memory.get("deploy_commit", ""),
+            "claims": {t.destination_name: t.destination_uid for t in context.transfers},
+            "workloads": [f"{w['kind']}/{w['name']}" for w in all_workloads(context.transfers)],
+        },
+    )
+    return Done("The application runs in the destination on its claims.")
+
+
+def _check_claims(context: Context) -> Outcome | None:
+    """A destination claim that is not the one handed over holds other data, or none."""
+    for transfer in context.transfers:
+        claim = context.cluster.get_claim(context.migration.destination_namespace, transfer.destination_name)
+        if claim is None or claim.uid != transfer.destination_uid:
+            return Stop(
+                Problem(
+                    f"Claim {context.migration.destination_namespace}/{transfer.destination_name} is not the one that was handed over.",
+                    "The source is unchanged.",
+                    "Find out who replaced it. Roll back when the data in it is not yours.",
+                    f"kubectl get pvc -n {context.migration.destination_namespace} {transfer.destination_name} -o yaml",
+                    "destination-replaced",
+                )
+            )
+    return None
+
+
+def _through_git(context: Context) -> Outcome | None:
+    """Brings the deploy change into the cluster; None when it has arrived, or Git plays no part."""
+    migration = context.migration
+    if migration.git_mode == GitMode.NONE:
+        return None
+    if migration.within_namespace:
+        return _same_namespace(context)
+    owner = migration.destination_owner
+    if not owner or migration.source_owner.get("kind") != "Kustomization":
+        return None
+    found = gitside.arrival(context, gitside.deployed, owner)
+    if not found.in_branch:
+        if migration.git_mode == GitMode.MANUAL:
+            return Wait(
+                "Apply the Deploy change to Git (the patch is under Plan).", "migrations.edit", after_s=10
+            )
+        if not context.memory.get("deploy_commit"):
+            pushed = gitside.push(
+                context,
+                key="deploy",
+                make=gitside.make_deploy(migration),
+                summary=f"Run {migration.application} in {migration.destination_namespace}",
+            )
+            return Again(f"Pushed {pushed.commit[:12]} to {context.memory['deploy_branch']}.", after_s=0.5)
+        return Wait(f"Merge branch {context.memory['deploy_branch']}.", "migrations.edit", after_s=10)
+    return flux.bring(context, owner, found, key="deploy")
+
+
+def _same_namespace(context: Context) -> Outcome | None:
+    """Within one namespace a person points the workload at the new claims; the owner then has to reconcile again."""
+    migration = context.migration
+    if not context.memory.get("go_by"):
+        names = ", ".join(f"{t.source_name} → {t.destination_name}" for t in context.transfers)
+        return Wait(
+            f"Point the workload at the new claims in Git ({names}), push, then continue.",
+            "migrations.edit",
+            after_s=10,
+        )
+    return flux.resume_owner(context, migration.source_owner)
+
+
+def _runs(context: Context) -> tuple[bool, str]:
+    """Whether every claim that a workload used is mounted by a ready pod in the destination, and what is missing."""
+    namespace = context.migration.destination_namespace
+    pods = context.cluster.list_pods(namespace)
+    for transfer in context.transfers:
+        if not _was_used(transfer):
+            continue
+        users = [pod for pod in pods if transfer.destination_name in pod.claims and not pod.finished]
+        if not users:
+            return False, f"Waiting for a pod in {namespace} that uses claim {transfer.destination_name}."
+        if not any(pod.ready for pod in users):
+            return False, f"Waiting for {users[0].name} to be ready."
+    return True, ""
+
+
+def _was_used(transfer: Transfer) -> bool:
+    workloads: list[dict[str, Any]] = transfer.facts.get("workloads", [])
+    return any(w["kind"] in {"Deployment", "StatefulSet"} and w["replicas"] for w in workloads)

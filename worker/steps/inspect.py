@@ -1,0 +1,79 @@
+"""Inspect: reads everything that the plan rests on, in one look."""
+
+from typing import Any
+
+from migrations_app.models import Transfer
+from migrations_app.problems import Problem
+from worker import facts
+from worker.context import Context
+from worker.outcomes import Done, Outcome, Stop
+
+
+def tick(context: Context) -> Outcome:
+    migration = context.migration
+    owners: list[dict[str, Any]] = []
+    for transfer in context.transfers:
+        claim = context.cluster.get_claim(migration.source_namespace, transfer.source_name)
+        if claim is None:
+            return Stop(_gone(migration.source_namespace, transfer.source_name))
+        volume = context.cluster.get_volume(claim.volume_name) if claim.volume_name else None
+        if volume is None:
+            return Stop(_not_bound(migration.source_namespace, transfer.source_name, claim.phase))
+        consumers = context.cluster.consumers_of(claim)
+        owner = facts.owner_of(context.cluster, claim)
+        owners.append(owner)
+        owners += [facts.workload_owner(context.cluster, w) for w in facts.top_workloads(consumers)]
+        found = facts.claim_facts(claim, volume, consumers, owner)
+        _save(transfer, found)
+        context.evidence("facts", found, transfer)
+    known = [owner for owner in owners if owner.get("kind") in {"Kustomization", "HelmRelease"}]
+    migration.source_owner = _one_owner(known)
+    migration.save(update_fields=["source_owner"])
+    return Done(f"Read {len(context.transfers)} claims and what uses them.")
+
+
+def _save(transfer: Transfer, found: dict[str, Any]) -> None:
+    claim, volume = found["claim"], found["volume"]
+    transfer.source_uid = claim["uid"]
+    transfer.source_volume = volume["name"]
+    transfer.source_volume_uid = volume["uid"]
+    transfer.source_reclaim_policy = volume["reclaim_policy"]
+    transfer.source_class = claim["class"]
+    transfer.source_bytes = max(claim["requested_bytes"], claim["capacity_bytes"])
+    transfer.access_modes = claim["access_modes"]
+    transfer.declared_in_git = found["owner"].get("kind") == "Kustomization"
+    transfer.facts = found
+    if not transfer.destination_class:
+        transfer.destination_class = transfer.source_class
+    if not transfer.destination_bytes:
+        transfer.destination_bytes = transfer.source_bytes
+    transfer.save()
+
+
+def _one_owner(owners: list[dict[str, Any]]) -> dict[str, Any]:
+    """The owner, with the others beside it: preflight says what more than one means."""
+    unique = {(o["kind"], o["namespace"], o["name"]): o for o in owners}
+    ordered = [unique[key] for key in sorted(unique)]
+    kustomizations = [o for o in ordered if o["kind"] == "Kustomization"]
+    first = (kustomizations or ordered or [{}])[0]
+    return {**first, "others": [o for o in ordered if o is not first]} if first else {}
+
+
+def _gone(namespace: str, name: str) -> Problem:
+    return Problem(
+        f"Claim {namespace}/{name} is not in the cluster.",
+        "Nothing was changed.",
+        "Go back to Source and choose claims that exist.",
+        f"kubectl get pvc -n {namespace}",
+        "claim-missing",
+    )
+
+
+def _not_bound(namespace: str, name: str, phase: str) -> Problem:
+    return Problem(
+        f"Claim {namespace}/{name} is not bound to a volume: its phase is {phase}.",
+        "Nothing was changed.",
+        "There is nothing to copy yet. Find out why it is not bound, or leave it out.",
+        f"kubectl describe pvc -n {namespace} {name}",
+        "claim-not-bound",
+    )

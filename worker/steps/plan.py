@@ -1,0 +1,249 @@
+"""Plan: everything that will be created, changed or deleted, rendered before anything happens, with a digest.
+
+The digest covers what will be done, not when: planned twice on an unchanged cluster and repository it is the same.
+"""
+
+from typing import Any
+
+from migrations_app.models import GitMode, Migration, Transfer
+from migrations_app.models.evidence import digest_of
+from migrations_app.states import State
+from worker import gitside, manifests
+from worker.context import Context
+from worker.outcomes import Done, Outcome, Wait
+from worker.workload_list import all_workloads
+
+# Bytes a second that the outage is predicted with when nothing was measured yet; said so beside the number.
+ASSUMED_RATE = 60 * 1024 * 1024
+
+
+def tick(context: Context) -> Outcome:
+    migration = context.migration
+    if context.memory.get("go_by"):
+        return Done(f"{context.memory['go_by']} accepted the plan as it is now.")
+    git = gitside.changes(context)
+    body = {
+        "objects": objects(migration, context.transfers),
+        "git": _git(migration, git),
+        "covers": _covers(migration, context.transfers),
+    }
+    digest = digest_of(body)
+    migration.plan = {
+        **body,
+        "checks": migration.plan.get("checks", []),
+        "outage": predicted_outage(context.transfers),
+        "git_commit": git.commit,
+    }
+    migration.plan_digest = digest
+    migration.save(update_fields=["plan", "plan_digest"])
+    context.evidence("plan", {"digest": digest, **body})
+    if migration.state != State.PREPARING and digest != migration.started_plan_digest:
+        return Wait(
+            "The plan is not the one that was reviewed: the cluster or Git has changed since. Review it as it is now, then continue.",
+            "migrations.edit",
+            after_s=30,
+        )
+    return Done(f"{len(body['objects'])} objects, {len(body['git'])} Git changes.")
+
+
+def _covers(migration: Migration, transfers: list[Transfer]) -> dict[str, Any]:
+    """What is not in an object and still part of what was agreed."""
+    return {
+        "source": [
+            {
+                "claim": t.source_name,
+                "uid": t.source_uid,
+                "volume": t.source_volume,
+                "volume_uid": t.source_volume_uid,
+            }
+            for t in transfers
+        ],
+        "options": {
+            "strategy": str(migration.strategy),
+            "git_mode": str(migration.git_mode),
+            "warm_passes": migration.warm_passes,
+            "retention_days": migration.retention_days,
+            "limits": migration.limits,
+        },
+    }
+
+
+def _git(migration: Migration, found: gitside.Changes) -> list[dict[str, Any]]:
+    made = [("deploy", found.deploy), ("release", found.release)]
+    if migration.git_mode == GitMode.NONE:
+        return []
+    return [
+        {
+            "step": step,
+            "summary": change.summary,
+            "diff": change.diff,
+            "effect": change.effect,
+            "notes": list(change.notes),
+        }
+        for step, change in made
+        if change is not None and change.edits
+    ]
+
+
+def objects(migration: Migration, transfers: list[Transfer]) -> list[dict[str, Any]]:
+    """Every object of the cluster that the migration touches, in order: step, verb, what, manifest, kubectl equivalent."""
+    found: list[dict[str, Any]] = []
+    source, destination = migration.source_namespace, migration.destination_namespace
+    for t in transfers:
+        found.append(_created("stage", manifests.target_claim(migration, t)))
+    for t in transfers:
+        if migration.warm_passes:
+            found.append(
+                _created(
+                    "warm-copy", manifests.mover_job(migration, t, purpose="warm", attempt=1, final=False)
+                )
+            )
+    found += _quiesced(migration, transfers)
+    for purpose, step in (("copy", "copy"), ("verify", "verify")):
+        found += [
+            _created(step, manifests.mover_job(migration, t, purpose=purpose, attempt=1)) for t in transfers
+        ]
+    if not migration.within_namespace:
+        for t in transfers:
+            staging = manifests.staging_name(migration, t)
+            found.append(
+                _changed(
+                    "hand-over",
+                    "set to Retain",
+                    "PersistentVolume",
+                    "",
+                    f"the volume of {staging}",
+                    'kubectl patch pv <volume> -p \'{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}\'',
+                )
+            )
+            found.append(
+                _changed(
+                    "hand-over",
+                    "delete",
+                    "PersistentVolumeClaim",
+                    source,
+                    staging,
+                    f"kubectl delete pvc -n {source} {staging}",
+                )
+            )
+            found.append(
+                _created(
+                    "hand-over",
+                    manifests.destination_claim(migration, t, volume_name="<volume of the staging claim>"),
+                )
+            )
+    for t in transfers:
+        found.append(_created("release", manifests.mover_job(migration, t, purpose="digest", attempt=1)))
+        found.append(
+            _changed(
+                "release",
+                "set to Retain",
+                "PersistentVolume",
+                "",
+                t.source_volume,
+                f'kubectl patch pv {t.source_volume} -p \'{{"spec":{{"persistentVolumeReclaimPolicy":"Retain"}}}}\'',
+            )
+        )
+        found.append(
+            _changed(
+                "release",
+                "lift protection",
+                "PersistentVolumeClaim",
+                source,
+                t.source_name,
+                f"kubectl annotate pvc -n {source} {t.source_name} kustomize.toolkit.fluxcd.io/prune-",
+            )
+        )
+        found.append(
+            _changed(
+                "release",
+                "delete",
+                "PersistentVolumeClaim",
+                source,
+                t.source_name,
+                f"kubectl delete pvc -n {source} {t.source_name}",
+            )
+        )
+    found.append(
+        _changed(
+            "retain",
+            "keep",
+            "PersistentVolume",
+            "",
+            ", ".join(t.source_volume for t in transfers),
+            f"# for {migration.retention_days} days; claims then live in {destination}",
+        )
+    )
+    return found
+
+
+def _quiesced(migration: Migration, transfers: list[Transfer]) -> list[dict[str, Any]]:
+    found = []
+    owner = migration.source_owner
+    if owner.get("kind") in {"Kustomization", "HelmRelease"}:
+        kind = owner["kind"]
+        found.append(
+            _changed(
+                "quiesce",
+                "suspend",
+                kind,
+                owner["namespace"],
+                owner["name"],
+                f"flux suspend {kind.lower()} -n {owner['namespace']} {owner['name']}",
+            )
+        )
+    for w in all_workloads(transfers):
+        if w["kind"] == "CronJob":
+            command = (
+                f'kubectl patch cronjob -n {w["namespace"]} {w["name"]} -p \'{{"spec":{{"suspend":true}}}}\''
+            )
+            found.append(_changed("quiesce", "suspend", w["kind"], w["namespace"], w["name"], command))
+        else:
+            command = f"kubectl scale {w['kind'].lower()} -n {w['namespace']} {w['name']} --replicas=0"
+            found.append(
+                _changed(
+                    "quiesce",
+                    f"scale from {w['replicas']} to 0",
+                    w["kind"],
+                    w["namespace"],
+                    w["name"],
+                    command,
+                )
+            )
+    return found
+
+
+def _created(step: str, manifest: Any) -> dict[str, Any]:
+    return {
+        "step": step,
+        "verb": "create",
+        "kind": manifest.kind,
+        "namespace": manifest.namespace,
+        "name": manifest.name,
+        "yaml": manifest.yaml(),
+        "command": f"kubectl create -f {manifest.name}.yaml",
+    }
+
+
+def _changed(step: str, verb: str, kind: str, namespace: str, name: str, command: str) -> dict[str, Any]:
+    return {
+        "step": step,
+        "verb": verb,
+        "kind": kind,
+        "namespace": namespace,
+        "name": name,
+        "yaml": "",
+        "command": command,
+    }
+
+
+def predicted_outage(transfers: list[Transfer]) -> dict[str, Any]:
+    """Seconds from the first scaling to a running destination, as a range, and what it rests on."""
+    capacity = sum(t.source_bytes for t in transfers)
+    # The final pass and verify both read everything once; claims run side by side, the sum is the careful end.
+    longest = 2 * capacity / ASSUMED_RATE
+    return {
+        "least_s": 30,
+        "most_s": int(60 + longest),
+        "basis": f"claims of {capacity} bytes in all, read twice at {ASSUMED_RATE // 1024**2} MiB/s if they are full; less after a warm pass",
+    }

@@ -1,0 +1,167 @@
+"""Quiesce: the application rests, and nothing brings it back while the source is read for the last time."""
+
+from typing import Any
+
+from django.utils import timezone
+
+from cluster.values import Ref
+from migrations_app.problems import Problem
+from worker import stillness
+from worker.context import Context
+from worker.outcomes import Again, Done, Outcome, Stop, Wait
+from worker.workload_list import all_workloads
+
+
+def tick(context: Context) -> Outcome:
+    if context.migration.pause_before_quiesce and not context.memory.get("go_by"):
+        return Wait(
+            "The outage begins with the next act. Continue when the time has come.", "migrations.edit"
+        )
+    return (
+        suspend_owner(context)
+        or _suspend_cron_jobs(context)
+        or _scale_down(context)
+        or _wait_for_pods(context)
+        or _wait_for_attachments(context)
+        or _finish(context)
+    )
+
+
+def suspend_owner(context: Context) -> Outcome | None:
+    """Suspends the Kustomization or HelmRelease, unless we did. Somebody else's suspension is not ours to take over."""
+    owner = context.migration.source_owner
+    if owner.get("kind") not in {"Kustomization", "HelmRelease"}:
+        return None
+    kind, namespace, name = owner["kind"], owner["namespace"], owner["name"]
+    found = _flux_object(context, kind, namespace, name)
+    if found is None:
+        return Stop(
+            Problem(
+                f"{kind} {namespace}/{name} is not there any more.",
+                "The application still runs. Nothing was scaled.",
+                "Roll back, and plan again with the owner that there is now.",
+                code="owner-gone",
+            )
+        )
+    key = f"quiesce/suspend/{kind}/{namespace}/{name}"
+    if found.suspended:
+        ours = context.migration.intents.filter(key=key, state__in=["intended", "done"]).exists()
+        if ours:
+            return None
+        return Stop(
+            Problem(
+                f"{kind} {namespace}/{name} was suspended by somebody else meanwhile.",
+                "The application still runs. Nothing was scaled.",
+                "Ask who suspended it. Resume it, then retry.",
+                f"flux resume {kind.lower()} -n {namespace} {name}",
+                "suspended-by-other",
+            )
+        )
+    context.act(
+        key=key,
+        verb="flux.suspend",
+        ref=found.ref,
+        before={"suspended": False},
+        after={"suspended": True},
+        call=lambda: context.cluster.suspend(
+            kind, namespace, name, True, resource_version=found.resource_version
+        ),
+    )
+    return Again(f"Suspended {kind} {namespace}/{name}.", after_s=0.1)
+
+
+def _flux_object(context: Context, kind: str, namespace: str, name: str) -> Any:
+    if kind == "Kustomization":
+        return context.cluster.get_kustomization(namespace, name)
+    return context.cluster.get_helm_release(namespace, name)
+
+
+def _suspend_cron_jobs(context: Context) -> Outcome | None:
+    for recorded in all_workloads(context.transfers):
+        if recorded["kind"] != "CronJob":
+            continue
+        found = context.cluster.get_workload("CronJob", recorded["namespace"], recorded["name"])
+        if found is None or found.suspended:
+            continue
+        context.act(
+            key=f"quiesce/suspend/CronJob/{found.namespace}/{found.name}",
+            verb="cronjob.suspend",
+            ref=found.ref,
+            before={"suspended": False},
+            after={"suspended": True},
+            call=lambda found=found: context.cluster.suspend(  # type: ignore[misc]
+                "CronJob", found.namespace, found.name, True, resource_version=found.resource_version
+            ),
+        )
+        return Again(f"Suspended CronJob {found.name}.", after_s=0.1)
+    return None
+
+
+def _scale_down(context: Context) -> Outcome | None:
+    for recorded in all_workloads(context.transfers):
+        if recorded["kind"] not in {"Deployment", "StatefulSet"}:
+            continue
+        kind, namespace, name = recorded["kind"], recorded["namespace"], recorded["name"]
+        found = context.cluster.get_workload(kind, namespace, name)
+        if found is None or found.replicas == 0:
+            continue
+        if found.when_scaled == "Delete":
+            return Stop(
+                Problem(
+                    f"{kind} {name} now deletes its claims when it is scaled down.",
+                    "It was not scaled. The application still runs.",
+                    "Set whenScaled to Retain, then retry.",
+                    code="when-scaled",
+                )
+            )
+        if context.migration.outage_began_at is None:
+            context.migration.outage_began_at = timezone.now()
+            context.migration.save(update_fields=["outage_began_at"])
+        context.act(
+            key=f"quiesce/scale/{kind}/{namespace}/{name}",
+            verb="workload.scale",
+            ref=found.ref,
+            before={"replicas": found.replicas},
+            after={"replicas": 0},
+            call=lambda found=found: context.cluster.scale(  # type: ignore[misc]
+                found.kind, found.namespace, found.name, 0, resource_version=found.resource_version
+            ),
+        )
+        return Again(f"Scaled {kind} {name} from {found.replicas} to 0.", after_s=0.1)
+    return None
+
+
+def _wait_for_pods(context: Context) -> Outcome | None:
+    holding = [
+        f"{pod.name} ({'ending' if pod.deleting else pod.phase})"
+        for transfer in context.transfers
+        for pod in stillness.users(context, context.migration.source_namespace, transfer.source_name)
+    ]
+    if holding:
+        return Again(f"Waiting for {', '.join(dict.fromkeys(holding))} to be gone.", after_s=1.0)
+    return None
+
+
+def _wait_for_attachments(context: Context) -> Outcome | None:
+    volumes = {t.source_volume for t in context.transfers}
+    attached = [
+        a for a in context.cluster.list_volume_attachments() if a.volume_name in volumes and a.attached
+    ]
+    if attached:
+        where = ", ".join(f"{a.volume_name} on {a.node}" for a in attached)
+        return Again(f"Waiting until no node holds {where}.", after_s=1.0)
+    return None
+
+
+def _finish(context: Context) -> Outcome:
+    changed = context.migration.intents.filter(key__startswith="quiesce/").order_by("id")
+    context.evidence(
+        "quiesced",
+        {
+            "changed": [
+                {"what": str(Ref("", i.kind, i.namespace, i.name)), "verb": i.verb, "before": i.before}
+                for i in changed
+            ]
+        },
+    )
+    return Done("Nothing uses the source.")

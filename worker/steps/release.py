@@ -1,0 +1,379 @@
+"""Release: the source goes, in an order in which neither Flux nor a crash can lose its data.
+
+Path P1 of domain fact A6. Before anything: the signature still holds, the source hashes to what was proven, every
+source volume is on Retain and was read back so. Then Git; then Flux applies it and drops the claims from its inventory
+while they are still protected; only then is each claim unprotected and deleted, by UID and resourceVersion.
+"""
+
+from cluster.values import Claim, Manifest
+from migrations_app.actions import signing
+from migrations_app.models import GitMode, SignOffRequest, Transfer
+from migrations_app.problems import Problem, Refused
+from migrations_app.rules.signoff import why_void
+from worker import flux, gitside, manifests, movers, stillness
+from worker.context import WORKER, Context
+from worker.outcomes import Again, Done, GoBack, Outcome, Stop, Wait
+
+Live = SignOffRequest.State
+PROTECTION_KEYS = (
+    "kustomize.toolkit.fluxcd.io/prune",
+    "kustomize.toolkit.fluxcd.io/reconcile",
+    "kustomize.toolkit.fluxcd.io/ssa",
+)
+WAS_POLICY = "holdfast.dev/reclaim-policy"
+
+
+def tick(context: Context) -> Outcome:
+    return (
+        _check_destination(context)
+        or _signed(context)
+        or _hash_source(context)
+        or _retain_volumes(context)
+        or _use_signature(context)
+        or _remove_from_git(context)
+        or _delete_claims(context)
+        or _finish(context)
+    )
+
+
+def _check_destination(context: Context) -> Outcome | None:
+    """The data's new home is looked at before each act against the old one."""
+    for transfer in context.transfers:
+        claim = context.cluster.get_claim(context.migration.destination_namespace, transfer.destination_name)
+        if claim is None or claim.uid != transfer.destination_uid or claim.phase != "Bound" or claim.deleting:
+            return Stop(
+                Problem(
+                    f"Destination claim {transfer.destination_name} is gone, replaced or no longer bound.",
+                    "The source still has its data: nothing more of it is deleted.",
+                    "Find out what happened to the destination. Roll back if nothing was deleted yet.",
+                    f"kubectl describe pvc -n {context.migration.destination_namespace} {transfer.destination_name}",
+                    "destination-lost",
+                )
+            )
+    return None
+
+
+def _signed(context: Context) -> Outcome | None:
+    request = context.migration.sign_off_requests.order_by("-id").first()
+    if request is not None and request.state == Live.USED:
+        return None
+    if request is None or request.state != Live.APPROVED:
+        return GoBack("sign-off", "There is no approved sign-off.")
+    reason = why_void(request)
+    if reason:
+        signing.withdraw(request, reason, actor=WORKER)
+        return GoBack("sign-off", f"The sign-off no longer holds. {reason}")
+    return None
+
+
+def _hash_source(context: Context) -> Outcome | None:
+    """The source must still be what was proven: a write since then would be lost with it."""
+    if context.memory.get("hashed"):
+        return None
+    still = stillness.check(context) if not _deletion_began(context) else None
+    if still is not None:
+        return still
+
+    def render(transfer: Transfer) -> Manifest:
+        return manifests.mover_job(context.migration, transfer, purpose="digest", attempt=context.run.attempt)
+
+    if _deletion_began(context):
+        context.memory["hashed"] = True
+        return None
+    if not context.memory.get("hash_read"):
+        outcome = _compare_hashes(context, render)
+        if outcome is not None:
+            return outcome
+        context.memory["hash_read"] = True
+    # A finished pod would hold the source claim for ever.
+    left = movers.remove_every(context)
+    if left is not None:
+        return left
+    context.memory["hashed"] = True
+    return Again("The source still hashes to what was proven.", after_s=0.1)
+
+
+def _compare_hashes(context: Context, render) -> Outcome | None:  # type: ignore[no-untyped-def]
+    from worker.steps import copying
+
+    results = copying.run_all(context, render)
+    if not isinstance(results, dict):
+        return results
+    copying.remember_results(context, results, "source-digest")
+    for transfer in context.transfers:
+        result = results[transfer.number]
+        for key, proven in (
+            ("content_digest", transfer.content_digest),
+            ("metadata_digest", transfer.metadata_digest),
+        ):
+            if not proven or result.get(key) != proven:
+                request = context.migration.sign_off_requests.order_by("-id").first()
+                if request is not None:
+                    signing.withdraw(
+                        request, f"{transfer.source_name} was written to after it was proven.", actor=WORKER
+                    )
+                return Stop(
+                    Problem(
+                        f"{transfer.source_name} is no longer what was proven: its {key.replace('_', ' ')} has changed.",
+                        "Nothing was deleted. Source and destination are both there, and they differ.",
+                        "Find out who wrote to the source. Roll back to bring the application back to it, or abort and compare by hand.",
+                        code="source-written",
+                    )
+                )
+    return None
+
+
+def _deletion_began(context: Context) -> bool:
+    return context.migration.intents.filter(step="release", verb="claim.delete").exists()
+
+
+def _retain_volumes(context: Context) -> Outcome | None:
+    for transfer in context.transfers:
+        volume = context.cluster.get_volume(transfer.source_volume)
+        if volume is None or volume.uid != transfer.source_volume_uid:
+            return Stop(
+                Problem(
+                    f"Volume {transfer.source_volume} of {transfer.source_name} is gone or another one.",
+                    "Nothing more is deleted.",
+                    "Find out what happened to the volume.",
+                    f"kubectl get pv {transfer.source_volume} -o yaml",
+                    "volume-lost",
+                )
+            )
+        if volume.reclaim_policy != "Retain":
+            context.act(
+                key=f"release/retain/{volume.name}",
+                verb="volume.retain",
+                ref=volume.ref,
+                before={"reclaim_policy": volume.reclaim_policy},
+                after={"reclaim_policy": "Retain"},
+                call=lambda volume=volume: context.cluster.set_reclaim_policy(  # type: ignore[misc]
+                    volume, "Retain", annotations={WAS_POLICY: volume.reclaim_policy}
+                ),
+            )
+            return Again(f"Volume {volume.name} is kept, whatever happens to its claim.", after_s=0.1)
+    return None
+
+
+def _use_signature(context: Context) -> Outcome | None:
+    request = context.migration.sign_off_requests.order_by("-id").first()
+    if request is None:
+        return GoBack("sign-off", "There is no sign-off.")
+    try:
+        signing.use(request, actor=WORKER)
+    except Refused as refusal:
+        return GoBack("sign-off", refusal.reason)
+    return None
+
+
+def _remove_from_git(context: Context) -> Outcome | None:
+    """P1: the removal is applied while the claims are still protected, so Flux drops them and deletes nothing."""
+    migration = context.migration
+    owner = migration.source_owner
+    if (
+        context.memory.get("git_done")
+        or migration.git_mode == GitMode.NONE
+        or owner.get("kind") != "Kustomization"
+    ):
+        return None
+    protect = _protect_all(context) if not _deletion_began(context) else None
+    if protect is not None:
+        return protect
+    found = gitside.arrival(context, gitside.removed, owner)
+    if not found.in_branch:
+        if migration.git_mode == GitMode.MANUAL:
+            return Wait(
+                "Apply the Release change to Git (the patch is under Plan).", "migrations.edit", after_s=10
+            )
+        if not context.memory.get("release_commit"):
+            summary = f"Remove {migration.application} from {migration.source_namespace}"
+            pushed = gitside.push(
+                context, key="release", make=gitside.make_release(migration), summary=summary
+            )
+            return Again(f"Pushed {pushed.commit[:12]} to {context.memory['release_branch']}.", after_s=0.5)
+        return Wait(f"Merge branch {context.memory['release_branch']}.", "migrations.edit", after_s=10)
+    # The artifact first: resumed on an old one, Flux would start the application on the source again.
+    if not found.in_artifact:
+        return flux.bring(context, owner, found, key="release")
+    resumed = flux.resume_owner(context, owner)
+    if resumed is not None:
+        return resumed
+    applied = flux.apply(context, owner, found.artifact, key="release")
+    if applied is not None:
+        return applied
+    return _check_dropped(context)
+
+
+def _protect_all(context: Context) -> Outcome | None:
+    """Every source claim carries the mark before Flux sees the removal: what it skips it forgets, and that is wanted."""
+    for transfer in context.transfers:
+        claim = _source_claim(context, transfer)
+        if isinstance(claim, Claim) and not any(
+            k in claim.annotations or k in claim.labels for k in PROTECTION_KEYS
+        ):
+            context.act(
+                key=f"release/protect/{claim.name}",
+                verb="claim.protect",
+                ref=claim.ref,
+                before={"annotations": {}},
+                after=dict(manifests.PROTECT),
+                call=lambda claim=claim: context.cluster.annotate(  # type: ignore[misc]
+                    claim.ref, manifests.PROTECT, resource_version=claim.resource_version
+                ),
+            )
+            return Again(f"{claim.name} is protected while Git changes.", after_s=0.1)
+    return None
+
+
+def _check_dropped(context: Context) -> Outcome | None:
+    """The claims have left the inventory and are still there: from now on Flux has nothing to do with them."""
+    owner = context.migration.source_owner
+    kustomization = context.cluster.get_kustomization(owner["namespace"], owner["name"])
+    for transfer in context.transfers:
+        claim = _source_claim(context, transfer)
+        if claim is None and _deletion_began(context):
+            continue
+        if claim is None:
+            return Stop(_vanished(transfer))
+        if not isinstance(claim, Claim):
+            return claim
+        held = kustomization is not None and kustomization.holds(
+            "PersistentVolumeClaim", claim.namespace, claim.name
+        )
+        if held and transfer.declared_in_git:
+            return Again(
+                f"Waiting until {owner['name']} has dropped {claim.name} from its inventory.", after_s=1.0
+            )
+    context.evidence(
+        "git-removed",
+        {
+            "kustomization": f"{owner['namespace']}/{owner['name']}",
+            "applied": kustomization.applied_revision if kustomization else "",
+            "claims_still_there": [t.source_name for t in context.transfers],
+        },
+    )
+    context.memory["git_done"] = True
+    return Again("Git and Flux no longer know the source. Its claims are still there.", after_s=0.1)
+
+
+def _vanished(transfer: Transfer) -> Problem:
+    return Problem(
+        f"Claim {transfer.source_name} was deleted while Git changed, not by Holdfast.",
+        f"Its volume {transfer.source_volume} is on Retain: the data is there.",
+        "Use Undo to rebuild the claim.",
+        f"kubectl get pv {transfer.source_volume}",
+        "claim-vanished",
+    )
+
+
+def _delete_claims(context: Context) -> Outcome | None:
+    for transfer in context.transfers:
+        claim = _source_claim(context, transfer)
+        if claim is None:
+            released = _check_released(context, transfer)
+            if released is not None:
+                return released
+            continue
+        if not isinstance(claim, Claim):
+            return claim
+        if claim.deleting:
+            holders = stillness.users(context, claim.namespace, claim.name)
+            who = f" It is held by {', '.join(p.name for p in holders)}." if holders else ""
+            return Again(f"Waiting for {claim.name} to be gone.{who}", after_s=0.5)
+        return _delete_one(context, transfer, claim)
+    return None
+
+
+def _source_claim(context: Context, transfer: Transfer) -> Claim | Outcome | None:
+    """The claim that was signed for; None when it is gone; a problem when another one bears its name."""
+    claim = context.cluster.get_claim(context.migration.source_namespace, transfer.source_name)
+    if claim is None or claim.uid == transfer.source_uid:
+        return claim
+    return Stop(
+        Problem(
+            f"Claim {claim.namespace}/{claim.name} is another one than was signed for: somebody made it again.",
+            f"It was not touched. Volume {transfer.source_volume} is on Retain.",
+            "Find out who made it. Remove it or keep it, then retry.",
+            f"kubectl get pvc -n {claim.namespace} {claim.name} -o yaml",
+            "source-replaced",
+        )
+    )
+
+
+def _delete_one(context: Context, transfer: Transfer, claim: Claim) -> Outcome:
+    """Unprotect, then delete: with the volume read again as Retain, no pod on it, and the very object that was signed for."""
+    volume = context.cluster.get_volume(transfer.source_volume)
+    users = stillness.users(context, claim.namespace, claim.name)
+    if users:
+        return Again(
+            f"Waiting for {', '.join(p.name for p in users)} to be gone: it uses {claim.name}.", after_s=1.0
+        )
+    if volume is None or volume.reclaim_policy != "Retain" or claim.volume_name != volume.name:
+        return Again(f"Volume {transfer.source_volume} is not on Retain; it is set again.", after_s=0.2)
+    marks = {key: None for key in PROTECTION_KEYS if key in claim.annotations}
+    label_marks = {key: None for key in PROTECTION_KEYS if key in claim.labels}
+    if marks:
+        context.act(
+            key=f"release/unprotect/{claim.name}",
+            verb="claim.unprotect",
+            ref=claim.ref,
+            before={"annotations": {key: claim.annotations[key] for key in marks}},
+            call=lambda: context.cluster.annotate(claim.ref, marks, resource_version=claim.resource_version),
+        )
+        return Again(f"Lifted the protection of {claim.name}.", after_s=0.05)
+    if label_marks:
+        context.act(
+            key=f"release/unprotect-label/{claim.name}",
+            verb="claim.unprotect",
+            ref=claim.ref,
+            before={"labels": {key: claim.labels[key] for key in label_marks}},
+            call=lambda: context.cluster.label(
+                claim.ref, label_marks, resource_version=claim.resource_version
+            ),
+        )
+        return Again(f"Lifted the protection of {claim.name}.", after_s=0.05)
+    manifest = context.cluster.get_object("v1", "PersistentVolumeClaim", claim.namespace, claim.name)
+    context.act(
+        key=f"release/claim.delete/{claim.name}",
+        verb="claim.delete",
+        ref=claim.ref,
+        before={
+            "claim": manifest.body if manifest else "",
+            "volume": volume.spec_json,
+            "volume_name": volume.name,
+        },
+        call=lambda: context.cluster.delete(claim.ref, resource_version=claim.resource_version),
+    )
+    return Again(f"Deleted {claim.name}; its volume {volume.name} stays.", after_s=0.2)
+
+
+def _check_released(context: Context, transfer: Transfer) -> Outcome | None:
+    volume = context.cluster.get_volume(transfer.source_volume)
+    if volume is None or volume.uid != transfer.source_volume_uid or volume.reclaim_policy != "Retain":
+        return Stop(
+            Problem(
+                f"Volume {transfer.source_volume} is gone, replaced or not on Retain after its claim was deleted.",
+                "The destination has a proven copy of the data.",
+                "Look at the volume now.",
+                f"kubectl get pv {transfer.source_volume} -o yaml",
+                "volume-lost",
+            )
+        )
+    if volume.phase != "Released":
+        return Again(f"Waiting for volume {volume.name} to be released: it is {volume.phase}.", after_s=0.5)
+    return None
+
+
+def _finish(context: Context) -> Outcome:
+    # Without Git nothing has resumed the owner yet; suspended for ever would be a trap for the next person.
+    resumed = flux.resume_owner(context, context.migration.source_owner)
+    if resumed is not None:
+        return resumed
+    context.evidence(
+        "released",
+        {
+            "claims": [f"{context.migration.source_namespace}/{t.source_name}" for t in context.transfers],
+            "volumes": {t.source_volume: "Retain, Released" for t in context.transfers},
+        },
+    )
+    return Done("The source is released. Its volumes are kept.")

@@ -1,0 +1,35 @@
+"""The tasks of the worker. Each is short; none sleeps; losing one costs seconds."""
+
+import logging
+
+from django.utils import timezone
+
+from migrations_app.models import Migration
+from migrations_app.states import TICKING
+from worker import engine
+from worker.app import app
+
+log = logging.getLogger(__name__)
+
+# Sooner than this is worth a message of its own; later ones are found by the sweep.
+SOON_S = 4.0
+# How many ticks one sweep asks for. What is left over is found by the next one.
+SWEEP_BATCH = 200
+
+
+@app.task(name="worker.ticks.tick")  # type: ignore[untyped-decorator]
+def tick(migration_id: int) -> None:
+    """Works on one migration once, and asks for the next look when it is due soon."""
+    after_s = engine.tick(migration_id)
+    if after_s is not None and after_s < SOON_S:
+        tick.apply_async(args=[migration_id], countdown=after_s, expires=60)
+
+
+@app.task(name="worker.ticks.sweep")  # type: ignore[untyped-decorator]
+def sweep() -> None:
+    """Asks for a tick of everything that is due: PostgreSQL knows, whatever became of the messages."""
+    due = Migration.objects.filter(state__in=TICKING, next_tick_at__lte=timezone.now()).order_by(
+        "next_tick_at"
+    )
+    for migration_id in due.values_list("pk", flat=True)[:SWEEP_BATCH]:
+        tick.apply_async(args=[migration_id], expires=60)
