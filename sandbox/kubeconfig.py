@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import os
 import ssl
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 
 def named(entries: Sequence[Mapping[str, Any]], name: str, inner: str) -> dict[str, Any]:
@@ -39,3 +42,24 @@ def tls_of(cluster: Mapping[str, Any], user: Mapping[str, Any]) -> ssl.SSLContex
     elif user.get("client-certificate"):
         context.load_cert_chain(user["client-certificate"], user["client-key"])
     return context
+
+
+def write_kubeconfig(
+    path: Path, url: str, authority_data: str, tokens: Mapping[str, str], current: str
+) -> None:
+    """Writes a kubeconfig with one context a user, readable by its owner alone. `authority_data` is base64."""
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [
+            {"name": "sandbox", "cluster": {"server": url, "certificate-authority-data": authority_data}}
+        ],
+        "users": [{"name": name, "user": {"token": token}} for name, token in tokens.items()],
+        "contexts": [{"name": name, "context": {"cluster": "sandbox", "user": name}} for name in tokens],
+        "current-context": current,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.touch(mode=0o600)
+    fresh.write_text(yaml.safe_dump(config, sort_keys=False))
+    fresh.replace(path)

@@ -1,0 +1,208 @@
+"""What is in the cluster from the start: namespaces, nodes, service accounts, roles and their bindings."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from sandbox.apiserver.call import now
+from sandbox.apiserver.errors import StatusError
+from sandbox.apiserver.resources import ResourceType
+from sandbox.apiserver.server import Cluster
+
+Json = dict[str, Any]
+
+_RBAC = "rbac.authorization.k8s.io"
+_READ = ["get", "list", "watch"]
+
+
+def bootstrap(cluster: Cluster) -> None:
+    """Adds what is missing; leaves alone what is there, so that changes survive a restart."""
+    for api_version, kind, item in _objects():
+        resource = cluster.registry.of_kind(api_version, kind)
+        if resource is None:
+            raise StatusError(500, "InternalError", f"no resource for {kind}")
+        _ensure(cluster, resource, item)
+
+
+def _ensure(cluster: Cluster, resource: ResourceType, item: Json) -> None:
+    metadata = item["metadata"]
+    before = cluster.store.get(resource.table, metadata.get("namespace", ""), metadata["name"])
+    if before is not None and resource.plural != "clusterroles":
+        return
+    full = {"apiVersion": resource.api_version, "kind": resource.kind, **item}
+    old = before.decode() if before else None
+    if old is not None and old.get("rules") == item.get("rules"):
+        return
+    full["metadata"] = (
+        old["metadata"] if old else {**metadata, "uid": str(uuid.uuid4()), "creationTimestamp": now()}
+    )
+    cluster.store.put(resource.table, full, before)
+
+
+def _objects() -> list[tuple[str, str, Json]]:
+    namespaces = ("default", "kube-system", "kube-public", "kube-node-lease")
+    found = [("v1", "Namespace", _namespace(name)) for name in namespaces]
+    found += [("v1", "Node", _node(name, number)) for number, name in enumerate(("node-1", "node-2"), 1)]
+    found += [
+        ("v1", "ServiceAccount", {"metadata": {"name": "default", "namespace": name}}) for name in namespaces
+    ]
+    found += [(f"{_RBAC}/v1", "ClusterRole", _role(name, rules)) for name, rules in _ROLES.items()]
+    for user, roles in _BOUND.items():
+        found += [(f"{_RBAC}/v1", "ClusterRoleBinding", _binding(role, "User", user)) for role in roles]
+    found.append((f"{_RBAC}/v1", "ClusterRoleBinding", _binding("cluster-admin", "Group", "system:masters")))
+    return found
+
+
+def _namespace(name: str) -> Json:
+    return {
+        "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
+        "spec": {"finalizers": ["kubernetes"]},
+        "status": {"phase": "Active"},
+    }
+
+
+def _node(name: str, number: int) -> Json:
+    moment = now()
+    capacity = {"cpu": "8", "memory": "32Gi", "pods": "110", "ephemeral-storage": "100Gi"}
+    conditions = [
+        _condition("MemoryPressure", "False", "KubeletHasSufficientMemory", moment),
+        _condition("DiskPressure", "False", "KubeletHasNoDiskPressure", moment),
+        _condition("PIDPressure", "False", "KubeletHasSufficientPID", moment),
+        _condition("Ready", "True", "KubeletReady", moment),
+    ]
+    labels = {
+        "kubernetes.io/hostname": name,
+        "kubernetes.io/os": "linux",
+        "kubernetes.io/arch": "amd64",
+        "topology.kubernetes.io/zone": f"zone-{number}",
+    }
+    return {
+        "metadata": {"name": name, "labels": labels},
+        "spec": {},
+        "status": {
+            "capacity": capacity,
+            "allocatable": capacity,
+            "conditions": conditions,
+            "addresses": [
+                {"type": "InternalIP", "address": f"192.0.2.{number}"},
+                {"type": "Hostname", "address": name},
+            ],
+            "nodeInfo": {
+                "kubeletVersion": "v1.33.1",
+                "osImage": "sandbox",
+                "kernelVersion": "sandbox",
+                "containerRuntimeVersion": "sandbox://1",
+                "operatingSystem": "linux",
+                "architecture": "amd64",
+                "machineID": "",
+                "systemUUID": "",
+                "bootID": "",
+                "kubeProxyVersion": "v1.33.1",
+            },
+        },
+    }
+
+
+def _condition(kind: str, status: str, reason: str, moment: str) -> Json:
+    return {
+        "type": kind,
+        "status": status,
+        "reason": reason,
+        "message": reason,
+        "lastHeartbeatTime": moment,
+        "lastTransitionTime": moment,
+    }
+
+
+def _role(name: str, rules: list[Json]) -> Json:
+    return {
+        "metadata": {"name": name, "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"}},
+        "rules": rules,
+    }
+
+
+def _binding(role: str, kind: str, subject: str) -> Json:
+    return {
+        "metadata": {"name": f"{subject}:{role}" if role != subject else role},
+        "roleRef": {"apiGroup": _RBAC, "kind": "ClusterRole", "name": role},
+        "subjects": [{"apiGroup": _RBAC, "kind": kind, "name": subject}],
+    }
+
+
+def _rule(group: str, resources: str, verbs: list[str]) -> Json:
+    return {"apiGroups": [group], "resources": resources.split(), "verbs": verbs}
+
+
+_VIEWER = [
+    _rule(
+        "",
+        "persistentvolumeclaims persistentvolumes pods namespaces nodes events resourcequotas limitranges",
+        _READ,
+    ),
+    _rule("", "pods/log", ["get"]),
+    _rule("apps", "deployments statefulsets daemonsets replicasets", _READ),
+    _rule("batch", "jobs cronjobs", _READ),
+    _rule("autoscaling", "horizontalpodautoscalers", _READ),
+    _rule("storage.k8s.io", "storageclasses volumeattachments csidrivers csistoragecapacities", _READ),
+    _rule("snapshot.storage.k8s.io", "volumesnapshots volumesnapshotcontents volumesnapshotclasses", _READ),
+    _rule("kustomize.toolkit.fluxcd.io", "kustomizations", _READ),
+    _rule("helm.toolkit.fluxcd.io", "helmreleases", _READ),
+    _rule("source.toolkit.fluxcd.io", "gitrepositories ocirepositories", _READ),
+    _rule("argoproj.io", "applications", _READ),
+    _rule("kyverno.io", "clusterpolicies policies policyexceptions", _READ),
+    _rule("policies.kyverno.io", "*", _READ),
+    _rule("wgpolicyk8s.io", "policyreports clusterpolicyreports", _READ),
+    _rule(
+        "admissionregistration.k8s.io",
+        "validatingwebhookconfigurations validatingadmissionpolicies validatingadmissionpolicybindings",
+        _READ,
+    ),
+    _rule("apiextensions.k8s.io", "customresourcedefinitions", _READ),
+    _rule("authorization.k8s.io", "selfsubjectaccessreviews selfsubjectrulesreviews", ["create"]),
+    {**_rule("", "configmaps", ["get"]), "resourceNames": ["kyverno"]},
+]
+_MOVER = [
+    _rule("batch", "jobs", ["create", "get", "list", "watch", "delete"]),
+    _rule("", "pods", _READ),
+    _rule("", "pods/log", ["get"]),
+    # A dry run of a pod shows whether PodSecurity lets the mover run; the Job alone only warns.
+    _rule("", "pods", ["create"]),
+    _rule("", "events", ["list"]),
+    _rule("", "persistentvolumeclaims", ["create", "get", "patch"]),
+    _rule("snapshot.storage.k8s.io", "volumesnapshots", ["create", "get", "delete"]),
+    _rule("apps", "deployments/scale statefulsets/scale", ["get", "patch"]),
+    _rule("batch", "cronjobs", ["patch"]),
+    _rule("", "configmaps", ["create", "get", "patch", "delete"]),
+    _rule("coordination.k8s.io", "leases", ["create", "get", "patch", "update", "delete"]),
+]
+_ROLES: dict[str, list[Json]] = {
+    "cluster-admin": [
+        {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
+        {"nonResourceURLs": ["*"], "verbs": ["*"]},
+    ],
+    "holdfast-viewer": _VIEWER,
+    "holdfast-mover": _MOVER,
+    "holdfast-mover-cluster": [
+        _rule("", "persistentvolumes", ["get", "patch"]),
+        _rule("snapshot.storage.k8s.io", "volumesnapshotcontents", ["create", "get", "patch", "delete"]),
+    ],
+    "holdfast-cleaner": [_rule("", "persistentvolumeclaims", ["delete", "patch"])],
+    "holdfast-flux-operator": [
+        _rule("kustomize.toolkit.fluxcd.io", "kustomizations", ["patch"]),
+        _rule("helm.toolkit.fluxcd.io", "helmreleases", ["patch"]),
+        _rule("source.toolkit.fluxcd.io", "gitrepositories", ["patch"]),
+    ],
+    "holdfast-prober": [_rule("", "persistentvolumeclaims", ["delete"])],
+}
+_BOUND = {
+    "holdfast-worker": (
+        "holdfast-viewer",
+        "holdfast-mover",
+        "holdfast-mover-cluster",
+        "holdfast-cleaner",
+        "holdfast-flux-operator",
+    ),
+    "holdfast-watcher": ("holdfast-viewer",),
+    "holdfast-prober": ("holdfast-viewer", "holdfast-prober"),
+}
