@@ -77,8 +77,16 @@ def _kyverno_rule(rule: Tree, spec: Tree, own_namespace: str) -> AdmissionRule:
         namespace_selector_json=_json(
             [f["namespaceSelector"] for f in matched if f.get("namespaceSelector")]
         ),
-        condition=_json({k: validate[k] for k in ("deny", "cel", "pattern", "anyPattern") if k in validate}),
+        condition=_json(_kyverno_condition(rule, validate, matched)),
     )
+
+
+def _kyverno_condition(rule: Tree, validate: Tree, matched: Iterable[Tree]) -> dict[str, Any]:
+    """All that decides whether the rule denies one object of its kinds."""
+    narrowing = [{k: f[k] for k in ("annotations", "selector", "names", "name") if f.get(k)} for f in matched]
+    parts = {k: validate[k] for k in ("deny", "cel", "pattern", "anyPattern") if validate.get(k)}
+    parts |= {"match": [n for n in narrowing if n], "preconditions": rule.get("preconditions")}
+    return {key: value for key, value in parts.items() if value}
 
 
 def kyverno_policy(item: PolicyW, resource: Resource) -> AdmissionPolicy:
