@@ -27,7 +27,7 @@ from sandbox.kinds import KUSTOMIZATIONS
 log = logging.getLogger(__name__)
 
 MANAGER = "gotk-kustomize-controller"
-_RETRY_DEPENDENCY_S = 2.0
+_RETRY_DEPENDENCY_S = 0.3
 _HISTORY = 5
 
 At = Callable[[str, str, tuple[str, str]], None]

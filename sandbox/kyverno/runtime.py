@@ -204,7 +204,7 @@ def install_engine(client: Client, deployment: Object, config_data: dict[str, st
                 raise
 
 
-def _without_times(status: Object) -> object:
+def _without_times(status: object) -> object:
     if isinstance(status, dict):
         return {key: _without_times(value) for key, value in status.items() if key != "lastTransitionTime"}
     return [_without_times(one) for one in status] if isinstance(status, list) else status

@@ -1,0 +1,1 @@
+"""The seeded clusters: demo-east for the demo, small for tests. See docs/reference/sandbox-gitops.md."""
