@@ -42,3 +42,17 @@ class Grant(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} {self.role} in {', '.join(self.namespaces)}"
+
+
+class Identity(models.Model):
+    """Who an account is to an outside authority: never by a name alone, since names are given anew."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="identities")
+    issuer = models.TextField()
+    subject = models.TextField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["issuer", "subject"], name="one_account_an_identity")]
+
+    def __str__(self) -> str:
+        return f"{self.subject} at {self.issuer}"

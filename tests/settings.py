@@ -6,6 +6,7 @@ from pathlib import Path
 from tests.support import services
 
 _PLACE = Path(os.environ[services.PLACE]) if services.PLACE in os.environ else services.plan()
+os.environ.setdefault("HOLDFAST_TLS", "0")  # the test client speaks plain HTTP
 services.settle_environment(_PLACE, services.process_number())
 
 from config.settings import *  # noqa: E402, F403 - the environment comes first

@@ -1,0 +1,172 @@
+"""What changes accounts, each with its event in the same transaction."""
+
+from collections.abc import Sequence
+
+from django.contrib.auth import login, logout
+from django.db import transaction
+from django.http import HttpRequest
+from django.utils import timezone
+
+from accounts.models import Grant, User
+from accounts.permissions import Refused, check, valid_pattern
+from accounts.roles import Role
+from audit.trail import Actor, record
+
+UNKNOWN = "(unknown account)"
+BACKEND = "accounts.backends.PasswordBackend"
+
+
+class NotGranted(Exception):
+    """A change of roles that makes no sense; the text says what to do."""
+
+
+@transaction.atomic
+def sign_in(request: HttpRequest, user: User, *, via: str) -> None:
+    """Start a session for `user`, who has proved who they are by `via` (password, oidc, proxy)."""
+    login(request, user, backend=BACKEND)
+    now = timezone.now().timestamp()
+    request.session["started_at"] = now
+    request.session["seen_at"] = now
+    request.session["via"] = via
+    request.session.save()
+    record(actor=Actor.of(user), verb="session.start", kind="account", key=user.username, after={"via": via})
+
+
+@transaction.atomic
+def sign_out(request: HttpRequest, *, verb: str = "session.end", note: str = "") -> None:
+    """End the session of this request."""
+    actor = Actor.of(request)
+    logout(request)
+    record(actor=actor, verb=verb, kind="account", key=actor.name, note=note)
+
+
+@transaction.atomic
+def note_failed_sign_in(username: str, *, via: str = "password", note: str = "") -> None:
+    """Record a refused sign-in. What was typed is kept only if it names an account: it may have been a password."""
+    name = username[:150].replace("\x00", "")
+    known = User.objects.filter(username=name).exists()
+    key = name if known else UNKNOWN
+    record(
+        actor=Actor("anonymous"),
+        verb="session.refuse",
+        kind="account",
+        key=key,
+        after={"via": via},
+        note=note,
+    )
+
+
+@transaction.atomic
+def note_lockout(username: str) -> None:
+    """Record that further attempts are refused for a while."""
+    known = User.objects.filter(username=username[:150].replace("\x00", "")).exists()
+    key = username[:150] if known else UNKNOWN
+    record(actor=Actor("anonymous"), verb="session.lockout", kind="account", key=key)
+
+
+@transaction.atomic
+def grant(
+    *, user: User, role: str, namespaces: Sequence[str], by: User | None, source: str = Grant.Source.LOCAL
+) -> Grant:
+    """Give `user` a role in the namespaces that match the patterns; replaces the patterns where the role is held.
+
+    `by` is the admin, or None for the command line and for identity providers. Raises `Refused`, `NotGranted`.
+    """
+    _check_may_change(by, user)
+    patterns = sorted({pattern.strip() for pattern in namespaces if pattern.strip()})
+    if role not in Role.values:
+        raise NotGranted(f"There is no role {role[:40]!r}.")
+    if not patterns:
+        raise NotGranted("Name at least one namespace pattern; * stands for all.")
+    for pattern in patterns:
+        if not valid_pattern(pattern):
+            raise NotGranted(
+                f"{pattern[:80]!r} is not a namespace pattern. Use a-z, 0-9 and -, with * and ? as wildcards."
+            )
+    User.objects.select_for_update().get(pk=user.pk)
+    held = Grant.objects.filter(user=user, role=role, source=source).first()
+    before = {"namespaces": held.namespaces} if held else None
+    if held and held.namespaces == patterns:
+        return held
+    given, _ = Grant.objects.update_or_create(
+        user=user, role=role, source=source, defaults={"namespaces": patterns}
+    )
+    record(
+        actor=_actor(by, source),
+        verb="role.grant",
+        kind="account",
+        key=user.username,
+        before=before and {"role": role, **before},
+        after={"role": role, "namespaces": patterns, "source": source},
+    )
+    return given
+
+
+@transaction.atomic
+def revoke(*, user: User, role: str, by: User | None, source: str = Grant.Source.LOCAL) -> bool:
+    """Take a role away; False when it was not held. Raises `Refused`, `NotGranted` for the last admin."""
+    _check_may_change(by, user)
+    if role == Role.ADMIN and by is not None:
+        _check_an_admin_remains(without=user)
+    held = Grant.objects.select_for_update().filter(user=user, role=role, source=source).first()
+    if held is None:
+        return False
+    namespaces = held.namespaces
+    held.delete()
+    record(
+        actor=_actor(by, source),
+        verb="role.revoke",
+        kind="account",
+        key=user.username,
+        before={"role": role, "namespaces": namespaces, "source": source},
+    )
+    return True
+
+
+@transaction.atomic
+def set_active(*, user: User, active: bool, by: User | None) -> bool:
+    """Let an account sign in, or stop it at once and everywhere; False when it already was so."""
+    _check_may_change(by, user)
+    if not active and by is not None:
+        _check_an_admin_remains(without=user)
+    changed = User.objects.filter(pk=user.pk, is_active=not active).update(is_active=active)
+    if not changed:
+        return False
+    record(
+        actor=_actor(by, Grant.Source.LOCAL),
+        verb="account.activate" if active else "account.deactivate",
+        kind="account",
+        key=user.username,
+        before={"active": not active},
+        after={"active": active},
+    )
+    return True
+
+
+@transaction.atomic
+def change_password(*, user: User, password: str) -> None:
+    """Set one's own password. Other sessions of the account end, because sessions are bound to it."""
+    user.set_password(password)
+    user.save(update_fields=["password"])
+    record(actor=Actor.of(user), verb="account.password", kind="account", key=user.username)
+
+
+def _actor(by: User | None, source: str) -> Actor:
+    if by is not None:
+        return Actor.of(by)
+    return Actor.system("command line" if source == Grant.Source.LOCAL else source)
+
+
+def _check_may_change(by: User | None, user: User) -> None:
+    if by is None:
+        return
+    check(by, "users.edit")
+    if by.pk == user.pk:
+        raise Refused("Nobody changes their own roles. Another admin can do it.", permission="users.edit")
+
+
+def _check_an_admin_remains(*, without: User) -> None:
+    # Locked, so that two admins cannot remove each other at the same instant.
+    admins = Grant.objects.select_for_update(of=("self",)).filter(role=Role.ADMIN, user__is_active=True)
+    if not any("*" in grant.namespaces and grant.user_id != without.pk for grant in admins):
+        raise NotGranted("Somebody must remain who can grant roles. Make another person admin first.")

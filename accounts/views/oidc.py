@@ -1,0 +1,67 @@
+"""Signing in by the identity provider."""
+
+import logging
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+
+from accounts import actions, oidc
+from accounts.access import open_to_all
+from accounts.external import NotAdmitted, admit
+from accounts.models import Grant
+from accounts.redirects import safe_next
+
+log = logging.getLogger(__name__)
+
+
+@open_to_all  # one must be able to sign in
+@never_cache
+@require_GET
+def start(request: HttpRequest) -> HttpResponse:
+    """Leads to the provider."""
+    _check_configured()
+    request.session["oidc_next"] = safe_next(request, request.GET.get("next"))
+    try:
+        return oidc.start(request, request.build_absolute_uri(reverse("oidc-callback")))
+    except oidc.ProviderProblem as problem:
+        return _refused(request, str(problem), status=502, cause=problem.__cause__)
+
+
+@open_to_all  # the provider sends people here before they are signed in
+@never_cache
+@require_GET
+def callback(request: HttpRequest) -> HttpResponse:
+    """Where the provider sends people back to."""
+    _check_configured()
+    try:
+        claims = oidc.finish(request)
+        user = admit(
+            issuer=claims.issuer,
+            subject=claims.subject,
+            username=claims.username,
+            groups=claims.groups,
+            source=Grant.Source.OIDC,
+        )
+    except oidc.ProviderProblem as problem:
+        return _refused(request, str(problem), status=400, cause=problem.__cause__)
+    except NotAdmitted as problem:
+        return _refused(request, str(problem), status=403, cause=None)
+    next_path = safe_next(request, request.session.pop("oidc_next", None))
+    actions.sign_in(request, user, via="oidc")
+    return HttpResponseRedirect(next_path)
+
+
+def _check_configured() -> None:
+    if not settings.HOLDFAST_OIDC_ISSUER:
+        raise Http404("No identity provider is configured.")
+
+
+def _refused(request: HttpRequest, reason: str, *, status: int, cause: BaseException | None) -> HttpResponse:
+    if cause is not None:
+        log.warning("Sign-in by OpenID Connect failed: %s: %s", type(cause).__name__, cause)
+    actions.note_failed_sign_in("", via="oidc", note=reason)
+    return render(request, "accounts/refused.html", {"reason": reason, "sign_in_again": True}, status=status)

@@ -1,0 +1,137 @@
+"""Finds events for the pages and exports: filters from the URL, and pages by sequence that stay quick however long the trail."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
+
+from django.db.models import QuerySet
+from django.db.models.expressions import RawSQL
+
+from accounts.models import User
+from accounts.permissions import visible
+from audit.models import Event
+
+PAGE_SIZE = 50
+_PUNCTUATION = re.compile(r"[\s!\"#%&'()*+,\-./:;<=>?@\[\]^_`{|}~\\$\x00]+")
+
+
+class BadFilter(ValueError):
+    """A filter in the URL cannot be read; the text says which and how to write it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What the reader asks for; empty means any. `verb` may end in `.*`; times are UTC."""
+
+    actor: str = ""
+    verb: str = ""
+    kind: str = ""
+    key: str = ""
+    namespace: str = ""
+    since: str = ""
+    until: str = ""
+    text: str = ""
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> "Filters":
+        """From the query of a URL. Raises `BadFilter`."""
+        values = {
+            name: query.get(name, "").strip()[:200].replace("\x00", "") for name in cls.__dataclass_fields__
+        }
+        filters = cls(**values)
+        moment(filters.since, "since")
+        moment(filters.until, "until", end=True)
+        return filters
+
+    def as_query(self) -> str:
+        """The same filters for a URL."""
+        return urlencode(
+            {name: value for name in self.__dataclass_fields__ if (value := getattr(self, name))}
+        )
+
+
+def moment(text: str, name: str, *, end: bool = False) -> datetime | None:
+    """`text` as UTC; a day alone means its start, or its end for `end`. Raises `BadFilter`."""
+    if not text:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise BadFilter(
+            f"{name}: {text[:40]!r} is not a time. Write 2026-01-31 or 2026-01-31T09:30 (UTC)."
+        ) from error
+    if end and len(text) == len("2026-01-31"):
+        try:
+            found += timedelta(days=1)
+        except OverflowError as error:
+            raise BadFilter(f"{name}: {text!r} is too far away.") from error
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def matching(filters: Filters, reader: User) -> QuerySet[Event]:
+    """The events that fit, as far as `reader` may see them."""
+    found = visible(reader, Event.objects.all(), "namespace", permission="audit.view")
+    exact = {
+        name: value for name in ("actor", "kind", "key", "namespace") if (value := getattr(filters, name))
+    }
+    found = found.filter(**exact)
+    if filters.verb.endswith(".*"):
+        found = found.filter(verb__startswith=filters.verb[:-1])
+    elif filters.verb:
+        found = found.filter(verb=filters.verb)
+    if since := moment(filters.since, "since"):
+        found = found.filter(at__gte=since)
+    if until := moment(filters.until, "until", end=True):
+        found = found.filter(at__lt=until)
+    return _with_words(found, filters.text)
+
+
+def _with_words(found: QuerySet[Event], text: str) -> QuerySet[Event]:
+    words = [word for word in _PUNCTUATION.split(text.lower()) if word][:8]
+    if not words:
+        return found
+    asked = " & ".join(f"'{word}':*" for word in words)  # the words hold no quote: it parts words
+    return found.filter(
+        sequence__in=RawSQL(
+            "SELECT sequence FROM audit_event WHERE audit_words(actor, verb, kind, key, namespace, note) @@ %s::tsquery",
+            [asked],
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Events, newest first, and where the neighbouring pages start (None where there is none)."""
+
+    events: list[Event]
+    older_than: int | None
+    newer_than: int | None
+
+
+def page(
+    found: QuerySet[Event],
+    *,
+    older_than: int | None = None,
+    newer_than: int | None = None,
+    size: int = PAGE_SIZE,
+) -> Page:
+    """One page of `found`: the events just before `older_than`, or just after `newer_than`, or the newest."""
+    if newer_than is not None:
+        events = list(found.filter(sequence__gt=newer_than).order_by("sequence")[: size + 1])
+        more = len(events) > size
+        shown = events[:size][::-1]
+        if not shown:
+            return page(found, size=size)
+        return Page(shown, shown[-1].sequence, shown[0].sequence if more else None)
+    limited = found.filter(sequence__lt=older_than) if older_than is not None else found
+    events = list(limited.order_by("-sequence")[: size + 1])
+    shown = events[:size]
+    older = shown[-1].sequence if len(events) > size else None
+    return Page(shown, older, shown[0].sequence if shown and older_than is not None else None)
+
+
+def story(kind: str, key: str) -> list[Event]:
+    """Everything that happened to one object, oldest first, for its printable page. The caller has checked who may see it."""
+    return list(Event.objects.filter(kind=kind, key=key).order_by("sequence"))

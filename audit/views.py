@@ -1,0 +1,110 @@
+"""The audit trail for those who may read it."""
+
+import json
+import tempfile
+from datetime import UTC, datetime
+
+from django.http import FileResponse, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access import needs
+from accounts.models import User
+from accounts.permissions import can, visible
+from audit.canonical import instant
+from audit.exporting import WEB_LIMIT, export
+from audit.listing import BadFilter, Filters, matching, page
+from audit.models import Event
+from audit.trail import Actor
+
+FIELDS = ("actor", "verb", "kind", "key", "namespace", "since", "until", "text")
+
+
+@needs("audit.view")
+@require_safe
+def trail(request: HttpRequest) -> HttpResponse:
+    """Events, newest first, as filtered by the URL."""
+    reader = _reader(request)
+    shown = {
+        "may_export": can(reader, "audit.export"),
+        "values": {name: request.GET.get(name, "") for name in FIELDS},
+    }
+    try:
+        filters = Filters.of(request.GET)
+        older_than, newer_than = (_sequence(request, name) for name in ("older_than", "newer_than"))
+    except BadFilter as problem:
+        return render(request, "audit/trail.html", {**shown, "problem": str(problem)}, status=422)
+    found = page(matching(filters, reader), older_than=older_than, newer_than=newer_than)
+    query = filters.as_query()
+    return render(
+        request,
+        "audit/trail.html",
+        {
+            **shown,
+            "page": found,
+            "rows": [(event, instant(event.at)) for event in found.events],
+            "query": query,
+            "filtered": bool(query),
+            "web_limit": WEB_LIMIT,
+        },
+    )
+
+
+def _sequence(request: HttpRequest, name: str) -> int | None:
+    text = request.GET.get(name, "")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise BadFilter(f"{name}: {text[:40]!r} is not the number of an event.")
+    return int(text)
+
+
+@needs("audit.view")
+@require_safe
+def event(request: HttpRequest, sequence: int) -> HttpResponse:
+    """One event with everything that it says."""
+    readable = visible(_reader(request), Event.objects.all(), "namespace", permission="audit.view")
+    found = get_object_or_404(readable, sequence=min(sequence, 2**63 - 1))
+    shown = {
+        "event": found,
+        "at": instant(found.at),
+        "before": _pretty(found.before),
+        "after": _pretty(found.after),
+    }
+    return render(request, "audit/event.html", shown)
+
+
+@needs("audit.export")
+@require_POST
+def export_trail(request: HttpRequest) -> HttpResponse | FileResponse:
+    """The filtered events as a zip; the filters come with the form."""
+    reader = _reader(request)
+    try:
+        filters = Filters.of(request.POST)
+    except BadFilter as problem:
+        return _not_exported(request, str(problem))
+    found = matching(filters, reader)
+    if found.order_by("sequence")[WEB_LIMIT : WEB_LIMIT + 1].exists():
+        reason = f"That is more than {WEB_LIMIT:,} events. Narrow the filters, or run: python manage.py audit export --out DIR"
+        return _not_exported(request, reason)
+    now = datetime.now(UTC)
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
+    export(file, found, filters=filters, by=Actor.of(request), at=now)
+    file.seek(0)
+    return FileResponse(file, as_attachment=True, filename=f"holdfast-audit-{now:%Y%m%dT%H%M%SZ}.zip")
+
+
+def _not_exported(request: HttpRequest, reason: str) -> HttpResponse:
+    values = {name: request.POST.get(name, "") for name in FIELDS}
+    return render(
+        request, "audit/trail.html", {"problem": reason, "values": values, "may_export": True}, status=422
+    )
+
+
+def _reader(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)  # noqa: S101 - the gate lets nobody else in
+    return request.user
+
+
+def _pretty(value: object) -> str:
+    return "" if value is None else json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
