@@ -85,6 +85,7 @@ class Demo:
     def _settings(self) -> dict[str, str]:
         kubeconfig = str(self.root / "kubeconfig")
         ours = {
+            "HOLDFAST_DEMO": "1",
             "HOLDFAST_DATA": str(self.root),
             "HOLDFAST_SECRET_KEY": self.place.secret("session"),
             "HOLDFAST_STATIC_ROOT": str(self.root / "static"),
