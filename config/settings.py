@@ -61,6 +61,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "dashboard.context.frame",
             ],
             "loaders": ["django.template.loaders.filesystem.Loader"]
             if DEBUG
@@ -178,6 +179,8 @@ HOLDFAST_WORKER_CONTEXT = env.text("HOLDFAST_WORKER_CONTEXT", "")
 HOLDFAST_WATCHER_CONTEXT = env.text("HOLDFAST_WATCHER_CONTEXT", "")
 HOLDFAST_PROBER_CONTEXT = env.text("HOLDFAST_PROBER_CONTEXT", "")
 HOLDFAST_MOVER_IMAGE = env.text("HOLDFAST_MOVER_IMAGE", "holdfast-mover:latest")
+# Hours between scheduled validations of the cluster; 0: only on demand.
+HOLDFAST_VALIDATION_HOURS = env.number("HOLDFAST_VALIDATION_HOURS", 24)
 # Where the worker keeps clones of Git repositories.
 HOLDFAST_DATA = env.path("HOLDFAST_DATA", BASE_DIR / ".holdfast")
 

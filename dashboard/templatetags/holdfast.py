@@ -1,0 +1,141 @@
+"""Template tags: sizes, rates, times, icons, badges, query strings. All logic that templates would otherwise grow."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import template
+from django.http import QueryDict
+from django.templatetags.static import static
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+register = template.Library()
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+@register.filter
+def size(value: float | None) -> str:
+    """Bytes in the largest binary unit that leaves at least 1: 1536 → 1.5 KiB. A dash for None."""
+    if value is None:
+        return "–"
+    amount = float(value)
+    for unit in _UNITS:
+        if abs(amount) < 1024 or unit == _UNITS[-1]:
+            return (
+                f"{amount:.0f} {unit}"
+                if unit == "B" or amount >= 100 or amount == int(amount)
+                else f"{amount:.1f} {unit}"
+            )
+        amount /= 1024
+    return ""
+
+
+@register.filter
+def rate(value: float | None) -> str:
+    """Bytes a second."""
+    return f"{size(value)}/s" if value else "–"
+
+
+@register.filter
+def count(value: int | None) -> str:
+    """A whole number with thin spaces between thousands."""
+    return "–" if value is None else f"{value:,}".replace(",", "\u2009")
+
+
+@register.filter
+def duration(value: timedelta | float | None) -> str:
+    """A span in its two largest units: 75 s → 1 min 15 s."""
+    if value is None:
+        return "–"
+    seconds = int(value.total_seconds() if isinstance(value, timedelta) else value)
+    days, seconds = divmod(max(seconds, 0), 86400)
+    hours, seconds = divmod(seconds, 3600)
+    minutes, seconds = divmod(seconds, 60)
+    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (seconds, "s")]
+    shown = [f"{number} {unit}" for number, unit in parts if number]
+    return " ".join(shown[:2]) or "0 s"
+
+
+@register.filter
+def since(value: datetime | None) -> SafeString | str:
+    """A time element: how long ago for people, the exact UTC time in the title and for machines."""
+    if value is None:
+        return "–"
+    ago = timezone.now() - value
+    words = f"{duration(ago)} ago" if ago >= timedelta(0) else f"in {duration(-ago)}"
+    exact = value.astimezone(tz=timezone.get_default_timezone()).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return format_html('<time datetime="{}" title="{}">{}</time>', value.isoformat(), exact, words)
+
+
+@register.filter
+def utc(value: datetime | None) -> SafeString | str:
+    """A time element with the exact time."""
+    if value is None:
+        return "–"
+    exact = value.strftime("%Y-%m-%d %H:%M:%S UTC")
+    return format_html('<time datetime="{}">{}</time>', value.isoformat(), exact)
+
+
+@register.simple_tag
+def icon(name: str, label: str = "") -> SafeString:
+    """An icon of static/icons.svg. Without a label it is decoration: a word stands beside it."""
+    href = static("icons.svg")
+    extra = " icon--spinner" if name == "spinner" else ""
+    if label:
+        return format_html(
+            '<svg class="icon{}" role="img" aria-label="{}"><use href="{}#{}"/></svg>',
+            extra,
+            label,
+            href,
+            name,
+        )
+    return format_html('<svg class="icon{}" aria-hidden="true"><use href="{}#{}"/></svg>', extra, href, name)
+
+
+@register.simple_tag
+def badge(value: Any, text: str = "") -> SafeString:
+    """A status from an enum with `label` and `tone` (or `colour`): shape, word and colour."""
+    tone = getattr(value, "tone", "") or _TONES.get(getattr(value, "colour", ""), "neutral")
+    shape = getattr(value, "icon", "") or _SHAPES[tone]
+    return format_html('<span class="badge tone-{}">{}{}</span>', tone, icon(shape), text or value.label)
+
+
+# Colours of dashboard.states in the words of the style sheet, and a shape for each tone.
+_TONES = {"good": "good", "warn": "attention", "bad": "danger", "info": "neutral", "quiet": "neutral"}
+_SHAPES = {"good": "check", "attention": "warn", "danger": "cross", "busy": "spinner", "neutral": "circle"}
+
+
+@register.simple_tag(takes_context=True)
+def query(context: dict[str, Any], **changes: Any) -> str:
+    """The page's query string with `changes`; None or an empty text drops a key. A change drops the page number."""
+    found: QueryDict = context["request"].GET.copy()
+    if "page" not in changes:
+        found.pop("page", None)
+    for key, value in changes.items():
+        if value in (None, ""):
+            found.pop(key, None)
+        else:
+            found[key] = str(value)
+    return f"?{found.urlencode()}" if found else "?"
+
+
+@register.filter
+def diff_lines(text: str) -> list[tuple[str, str]]:
+    """Lines of a unified diff as (class, line)."""
+    return [(_diff_class(line), line) for line in text.splitlines()]
+
+
+def _diff_class(line: str) -> str:
+    if line.startswith(("---", "+++", "diff ")):
+        return "file"
+    if line.startswith("@@"):
+        return "at"
+    return {"+": "add", "-": "del"}.get(line[:1], "same")
+
+
+@register.filter
+def get(mapping: dict[str, Any], key: str) -> Any:
+    """An entry of a dictionary, or None."""
+    return mapping.get(key)
