@@ -73,7 +73,8 @@ class ClaimQuerySet(models.QuerySet["Claim"]):
 class Claim(models.Model):
     """One PersistentVolumeClaim, by UID: a claim that was deleted and made again is another row.
 
-    Each path of deletion has a state (`Protection`) and the fact behind it as a sentence. `weakest` is the worst of them.
+    Each path of deletion has a state (`Protection`) and the fact behind it as a sentence. `weakest` is the worst of the paths that
+    delete the claim; a volume on Retain raises it to partial, since the data outlives the claim then.
     `consumers`: list of {"kind", "name", "replicas", "ready", "pods"}. `facts`: {"layers": [{path, state, fact, covers, beyond}],
     "owner_chain": [...], "access_modes": [...], "conditions": [...], "snapshots": [...]}.
     """

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from worker.clusters import adapter
+from worker.validation import Validator
 from worker.watcher import Watcher
 
 
@@ -23,6 +24,7 @@ class Command(BaseCommand):
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         name = settings.HOLDFAST_CLUSTER_NAME
         self.stdout.write(f"Following cluster {name}.")
+        Validator(name, adapter(name, "watcher"), adapter(name, "prober")).start()
         try:
             Watcher(name, adapter(name, "watcher")).run()
         except KeyboardInterrupt:
