@@ -8,20 +8,43 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from gitops.add import add, claim_text
-from gitops.change import Change, Tree
+from gitops.change import Change, Tree, resolve
 from gitops.errors import GitOpsError, Refusal
 from gitops.exempt import EXEMPT, exempt
+from gitops.fit import naming
 from gitops.locate import locate
-from gitops.protect import HOW, protect
+from gitops.protect import HOW, protect, protect_helm_release
 from gitops.remove import remove
 from gitops.values import CLAIM, FluxPath, ObjectRef
 
 
+@dataclass(frozen=True)
+class Request:
+    """One parsed command line."""
+
+    flux: FluxPath
+    ref: ObjectRef
+    root: Path
+    write: bool
+    run: Callable[[Tree], Change]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code."""
+    request = requested(arguments)
+    try:
+        return _show(request.run(Tree.of(request.root)), request.root if request.write else None)
+    except GitOpsError as error:
+        print(_explained(error), file=sys.stderr)
+        return 1
+
+
+def requested(arguments: Sequence[str] | None = None) -> Request:
+    """Parse a command line. Exits with code 2 on bad usage."""
     parser = _parser()
     options = parser.parse_args(arguments)
     root = Path(options.repo)
@@ -29,21 +52,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"{options.repo} is not a directory")
     if not options.name:
         parser.error("--claim, or --kind with --name, is needed")
-    try:
-        change = _COMMANDS[options.command](options, Tree.of(root))
-        return _show(change, root if options.write else None)
-    except GitOpsError as error:
-        print(_explained(error), file=sys.stderr)
-        return 1
+    if getattr(options, "file", None) and not Path(options.file).is_file():
+        parser.error(f"{options.file} is not a file")
+    command = _COMMANDS[options.command]
+    return Request(_flux(options), _ref(options), root, options.write, lambda tree: command(options, tree))
 
 
-def _show(change: Change | None, root: Path | None) -> int:
-    if change is None:
-        return 0
-    sys.stdout.write(change.diff)
+def _show(change: Change, root: Path | None) -> int:
+    sys.stdout.buffer.write(change.diff.encode())
+    sys.stdout.flush()
     for note in change.notes:
         print(f"note: {note}", file=sys.stderr)
-    if not change.edits:
+    if not change.edits and change.summary:
         print("Git already says so; there is nothing to change.", file=sys.stderr)
     if root is not None:
         _write(change, root)
@@ -61,7 +81,8 @@ def _write(change: Change, root: Path) -> None:
 
 
 def _explained(error: GitOpsError) -> str:
-    lines = [f"refused: {error.what}", error.safe, error.next_step]
+    reason = f" ({error.reason})" if isinstance(error, Refusal) else ""
+    lines = [f"refused{reason}: {error.what}", error.safe, error.next_step]
     if isinstance(error, Refusal) and error.by_hand:
         lines += ["", error.by_hand]
     return "\n".join(line for line in lines if line or lines.index(line) > 2)
@@ -79,13 +100,18 @@ def _protect(options: argparse.Namespace, tree: Tree) -> Change:
     return protect(tree, _flux(options), _ref(options), options.how)
 
 
+def _protect_release(options: argparse.Namespace, tree: Tree) -> Change:
+    return protect_helm_release(tree, _flux(options), _ref(options), options.only)
+
+
 def _add(options: argparse.Namespace, tree: Tree) -> Change:
     if options.file:
         text = Path(options.file).read_text(encoding="utf-8")
     else:
+        names = naming(tree, _flux(options), resolve("", options.directory or options.path.lstrip("/")))
         text = claim_text(
-            name=options.name,
-            namespace=options.namespace if options.write_namespace else "",
+            name=names.written(options.name),
+            namespace="" if names.namespace else options.namespace,
             size=options.size,
             storage_class=options.storage_class,
             access_modes=options.access_mode or ["ReadWriteOnce"],
@@ -96,7 +122,7 @@ def _add(options: argparse.Namespace, tree: Tree) -> Change:
     )  # fmt: skip
 
 
-def _locate(options: argparse.Namespace, tree: Tree) -> None:
+def _locate(options: argparse.Namespace, tree: Tree) -> Change:
     found = locate(tree, _flux(options), _ref(options))
     print(f"{found.path}: document {found.document + 1}, bytes {found.start}-{found.end}")
     for level in found.chain:
@@ -105,13 +131,15 @@ def _locate(options: argparse.Namespace, tree: Tree) -> None:
         print(f"  {stamp.file} sets {stamp.key}: {stamp.value} ({stamp.stage})")
     for user in found.shared_with:
         print(f"  also used by {user}")
+    return Change((), "")
 
 
-_COMMANDS: dict[str, Callable[[argparse.Namespace, Tree], Change | None]] = {
+_COMMANDS: dict[str, Callable[[argparse.Namespace, Tree], Change]] = {
     "remove": _remove,
     "add": _add,
     "exempt": _exempt,
     "protect": _protect,
+    "protect-release": _protect_release,
     "locate": _locate,
 }
 
@@ -144,6 +172,7 @@ def _parser() -> argparse.ArgumentParser:
         ("add", "declare a claim, or an object from a file"),
         ("exempt", "let Flux prune one claim"),
         ("protect", "keep Flux from pruning one claim"),
+        ("protect-release", "make a HelmRelease keep the claims of its chart"),
         ("locate", "say which document declares an object"),
     ):
         command = commands.add_parser(name, help=text, description=text)
@@ -154,6 +183,8 @@ def _parser() -> argparse.ArgumentParser:
             )
         if name == "protect":
             command.add_argument("--how", choices=HOW, default="auto", help="where the annotation is set")
+        if name == "protect-release":
+            command.add_argument("--only", default="", metavar="CLAIM", help="keep this claim alone")
         if name == "add":
             _add_options(command)
     return parser
@@ -181,9 +212,6 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     source.add_argument("--size", help="size of a new claim, such as 10Gi")
     command.add_argument("--class", dest="storage_class", default="", help="storage class of a new claim")
     command.add_argument("--access-mode", action="append", help="access mode of a new claim; may be repeated")
-    command.add_argument(
-        "--write-namespace", action="store_true", help="write metadata.namespace into a new claim"
-    )
     command.add_argument("--directory", help="where the new file goes (default: the path)")
     command.add_argument("--file-name", help="name of the new file")
     command.add_argument("--append-to", help="append to this file instead of making one")

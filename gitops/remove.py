@@ -8,8 +8,8 @@ from gitops.errors import Reason, Refusal
 from gitops.kustomization import Kustomization, load
 from gitops.locate import Found, find, find_editable
 from gitops.patches import add_patch, selector_at
-from gitops.values import CLAIM, FluxPath, ObjectRef
-from gitops.walk import Instance, Listing, normal
+from gitops.values import CLAIM, WORKLOADS, FluxPath, ObjectRef
+from gitops.walk import Instance, Listing, Walker
 from gitops.yamltext import Node, parse
 
 
@@ -28,7 +28,7 @@ def remove(tree: Tree, flux: FluxPath, ref: ObjectRef) -> Change:
     else:
         _delete_by_patch(trial, found)
     _check_gone(trial, flux, ref)
-    notes = mentions(trial, flux, ref)
+    notes = mentions(trial, flux, found)
     change = trial.change(f"Remove {ref}", since=tree, notes=notes)
     tree.adopt(trial)
     return change
@@ -172,21 +172,26 @@ def _strict_patches(tree: Tree, level: Kustomization) -> list[tuple[str, Node]]:
     return found
 
 
-def mentions(tree: Tree, flux: FluxPath, ref: ObjectRef) -> tuple[str, ...]:
-    """Notes on workloads near by that still mount a removed claim."""
+def mentions(tree: Tree, flux: FluxPath, found: Found) -> tuple[str, ...]:
+    """Notes on workloads of the tree that still mount a removed claim.
+
+    Refuses (REFERENCED) where kustomize gives the claim another name than is written: without the claim it would no
+    longer give that name to the workload's reference either, and the workload would mount something else.
+    """
+    ref, written = found.declaration.ref, found.declaration.written_name
     if ref.kind != CLAIM:
         return ()
     notes = []
-    for path in tree.paths(normal(flux.path)):
-        if not path.endswith((".yaml", ".yml", ".json")) or b"claimName" not in tree.read(path):
+    for each in Walker(tree, WORKLOADS).run(flux).instances:
+        names = {node.real.value for place, node in each.node.walk() if place[-1:] == ("claimName",)}
+        if each.namespace != ref.namespace or each.deleted or not names & {ref.name, written}:
             continue
-        try:
-            roots = parse(path, tree.read(path)).roots()
-        except Refusal:
-            continue
-        for _, root in roots:
-            for place, node in root.walk():
-                if place[-1:] == ("claimName",) and node.real.value == ref.name:
-                    who = f"{root.text('kind')} {root.text('metadata', 'name')}".strip()
-                    notes.append(f"{who} in {path} still mounts a claim named {ref.name}.")
+        who = f"{each.kind} {each.name} in {each.path}"
+        if ref.name != written:
+            raise Refusal(
+                Reason.REFERENCED, f"{who} mounts {ref.name} under the written name {written}, which kustomize "
+                "completes only while the claim is declared.", path=each.path,
+                next_step="Remove this workload first, or in the same change.",
+            )  # fmt: skip
+        notes.append(f"{who} still mounts the claim {ref.name}.")
     return tuple(dict.fromkeys(notes))

@@ -9,6 +9,9 @@ PRUNE_KEY = "kustomize.toolkit.fluxcd.io/prune"
 RECONCILE_KEY = "kustomize.toolkit.fluxcd.io/reconcile"
 SSA_KEY = "kustomize.toolkit.fluxcd.io/ssa"
 CLAIM = "PersistentVolumeClaim"
+WORKLOADS = frozenset(
+    {"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job", "CronJob", "Pod"}
+)
 
 
 @dataclass(frozen=True)

@@ -175,7 +175,7 @@ def parse(path: str, content: bytes) -> YamlFile:
     except UnicodeDecodeError as error:
         raise Refusal(Reason.UNREADABLE, f"{path} is not UTF-8 text.", path=path) from error
     try:
-        documents = _Composer(path, text).documents()
+        documents = _read(path, text)
     except YAMLError as error:
         if "{{" in text:
             raise Refusal(Reason.TEMPLATED, f"{path} is a template, not YAML.", path=path) from error
@@ -185,6 +185,16 @@ def parse(path: str, content: bytes) -> YamlFile:
     except RecursionError as error:
         raise Refusal(Reason.UNREADABLE, f"{path} is nested too deeply.", path=path) from error
     return YamlFile(path, text, documents)
+
+
+def _read(path: str, text: str) -> list[Document]:
+    """Documents of a text. Tabs between tokens, which other readers take, are read as blanks: places stay the same."""
+    try:
+        return _Composer(path, text).documents()
+    except YAMLError:
+        if "\t" not in text:
+            raise
+        return _Composer(path, text.replace("\t", " ")).documents()
 
 
 def _first_line(error: YAMLError) -> str:
@@ -294,8 +304,17 @@ class _Composer:
                 node.end = inner.end_mark.index
                 break
             key = self.node(inner, depth + 1)
-            node.pairs.append((key, self.node(next(self.events), depth + 1)))
+            value = self.node(next(self.events), depth + 1)
+            self._place_nothing(key, value)
+            node.pairs.append((key, value))
         return node
+
+    def _place_nothing(self, key: Node, value: Node) -> None:
+        """A value that is not written stands behind its key's colon, not where the reader noticed its absence."""
+        if value.kind == "scalar" and not (value.value or value.style or value.tag or value.anchor):
+            colon = re.compile(r"[ \t]*:").match(self.text, key.end)
+            if colon is not None:
+                value.start = value.end = colon.end()
 
 
 def content_end(node: Node) -> int:
