@@ -36,6 +36,7 @@ class Demo:
     children: Children = field(init=False)
     environment: dict[str, str] = field(default_factory=dict)
     sign_ins: Mapping[str, object] = field(default_factory=dict)
+    _sandbox_log_starts_at: int = 0
 
     def __post_init__(self) -> None:
         self.children = Children(self.say)
@@ -57,16 +58,13 @@ class Demo:
         self.environment = self._settings()
         self._start_postgres()
         self._start_redis()
-        if (ROOT / "sandbox" / "__main__.py").exists():
-            self._start_sandbox()
+        self._start_sandbox()
         self._manage("migrate", "--no-input", owner=True)
         self._start("worker", _celery("worker", "--loglevel=INFO", "--without-gossip", "--without-mingle"))
         self._manage("collectstatic", "--no-input")
         self.sign_ins = self._seed()
-        if (ROOT / "sandbox" / "__main__.py").exists():
-            self._wait("the sandbox cluster", "sandbox", self._sandbox_answers)
-        if _has_command("watcher"):
-            self._start("watcher", _manage("watcher"))
+        self._wait("the sandbox cluster", "sandbox", self._sandbox_is_ready)
+        self._start("watcher", _manage("watcher"))
         self._start("web", _web(self.port))
         self._start(
             "beat", _celery("beat", "--loglevel=INFO", f"--schedule={self.root / 'beat'}", "--pidfile=")
@@ -123,6 +121,8 @@ class Demo:
 
     def _start_sandbox(self) -> None:
         data = self.root / "sandbox"
+        log = self.log("sandbox")
+        self._sandbox_log_starts_at = log.stat().st_size if log.exists() else 0
         arguments = [
             "--data",
             str(data),
@@ -179,8 +179,6 @@ class Demo:
 
     def _seed(self) -> Mapping[str, object]:
         """demo_seed makes the demo's people once and prints `{role: {"username": ..., "password": ...}}` as its last line."""
-        if not _has_command("demo_seed"):
-            return {}
         lines = self._manage("demo_seed").strip().splitlines()
         found = json.loads(lines[-1]) if lines else {}
         return found if isinstance(found, dict) else {}
@@ -196,13 +194,11 @@ class Demo:
             waited_s += 0.2
             self.children.look_after()
 
-    def _sandbox_answers(self) -> bool:
-        return (self.root / "kubeconfig").exists() and _status(
-            f"http://127.0.0.1:{self._kept_port()}/readyz"
-        ) == 200
-
-    def _kept_port(self) -> int:
-        return int((self.root / "sandbox.port").read_text())
+    def _sandbox_is_ready(self) -> bool:
+        """It says so itself, by one line of JSON, once its scenario is there."""
+        with self.log("sandbox").open("rb") as log:
+            log.seek(self._sandbox_log_starts_at)
+            return any(line.startswith(b'{"url"') for line in log)
 
     def _pages_answer(self) -> bool:
         return 200 <= _status(f"{self.url}healthz") < 500
@@ -226,10 +222,6 @@ class Demo:
 
 def _manage(*arguments: str) -> list[str]:
     return [sys.executable, str(ROOT / "manage.py"), *arguments]
-
-
-def _has_command(name: str) -> bool:
-    return any(ROOT.glob(f"*/management/commands/{name}.py"))
 
 
 def _celery(*arguments: str) -> list[str]:
