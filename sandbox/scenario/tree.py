@@ -1,4 +1,8 @@
-"""Real files for the volumes of the demo: the same for the same seed, and as odd as files get."""
+# ruff: noqa: PTH
+"""Real files for the volumes of the demo: the same for the same seed, and as odd as files get.
+
+Names are bytes here, which pathlib does not take.
+"""
 
 from __future__ import annotations
 
@@ -124,7 +128,7 @@ class _Maker:
     ) -> bytes:
         full = self.path(name)
         data = self.rng.randbytes(size) if content is None else content
-        with open(full, "wb") as stream:  # noqa: PTH123 - names are bytes, which pathlib does not take
+        with open(full, "wb") as stream:
             stream.write(data)
         when = self.moment() if moment_ns is None else moment_ns
         os.utime(full, ns=(when, when))
@@ -144,7 +148,7 @@ class _Maker:
     def sparse(self, name: str, size: int) -> None:
         """A file of holes with a little data at the start, in the middle and near the end."""
         full = self.path(name)
-        with open(full, "wb") as stream:  # noqa: PTH123
+        with open(full, "wb") as stream:
             for offset in (0, size // 2, size - 8192):
                 stream.seek(offset)
                 stream.write(self.rng.randbytes(256))
@@ -279,7 +283,7 @@ def _others(maker: _Maker, mount: str) -> None:
     maker.file("sizes/empty", 0, content=b"")
     maker.file("sizes/one", 1)
     maker.sparse("sizes/sparse.img", 24 * 2**20)
-    with open(maker.path("sizes/only-hole"), "wb") as stream:  # noqa: PTH123
+    with open(maker.path("sizes/only-hole"), "wb") as stream:
         stream.truncate(3 * 2**20)
     os.mkfifo(maker.path("run/queue.fifo"))
     maker.file("times/before-1970", 9, -86_400 * 10**9)
