@@ -30,7 +30,7 @@ class _Wish(NamedTuple):
 
 class _Known(NamedTuple):
     name: str
-    count: int
+    times: int
     at: float
 
 
@@ -79,14 +79,14 @@ class Recorder:
         self._remember(wish, _Known(name, 1, time.monotonic()))
 
     def _count(self, wish: _Wish, known: _Known) -> bool:
-        fresh = {"count": known.count + 1, "lastTimestamp": timestamp()}
+        fresh = {"count": known.times + 1, "lastTimestamp": timestamp()}
         try:
             self._client.patch(EVENTS, known.name, fresh, wish.reference[2] or "default")
         except ApiError as error:
             if error.not_found:
                 return False
             raise
-        self._remember(wish, _Known(known.name, known.count + 1, time.monotonic()))
+        self._remember(wish, _Known(known.name, known.times + 1, time.monotonic()))
         return True
 
     def _remember(self, wish: _Wish, known: _Known) -> None:

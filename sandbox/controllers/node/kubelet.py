@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from sandbox.controllers.core import Context, Controller
 from sandbox.controllers.node import images, isolation, runtime
@@ -65,6 +66,7 @@ class Kubelet(Controller):
         self.volumes = PodVolumes(context)
         self._runs: dict[str, PodRun] = {}
         self._uids: dict[PodKey, set[str]] = {}
+        self._stopping: dict[PodKey, float] = {}
         self._lock = threading.Lock()
 
     def _waiting(self, item: Object) -> Iterator[PodKey]:
@@ -197,7 +199,7 @@ class Kubelet(Controller):
             return 0.05
         return self._kill_when_told(pod, run)
 
-    def _spec(self, pod: Object, run: ContainerRun, mounts: dict) -> isolation.Spec | None:  # type: ignore[type-arg]
+    def _spec(self, pod: Object, run: ContainerRun, mounts: dict[str, Path]) -> isolation.Spec | None:
         if not images.runs_processes(pod):
             return None
         return build_spec(self.context, pod, run.container, mounts, run.folder, self.mode)
@@ -299,11 +301,6 @@ class Kubelet(Controller):
                 del self._stopping[key]
         return left_s
 
-    @property
-    def _stopping(self) -> dict[PodKey, float]:
-        found: dict[PodKey, float] = self.__dict__.setdefault("_stopping_since", {})
-        return found
-
     def _remove(self, pod: Object, run: PodRun | None) -> float | None:
         """The last report, then the object goes (as far as its finalizers let it)."""
         if not is_finished(pod):
@@ -317,7 +314,8 @@ class Kubelet(Controller):
             run = self._new_run(pod)
             for item in run.all:
                 item.started_at = item.finished_at = timestamp()
-                item.exit_code, item.reason = 137, "ContainerStatusUnknown"
+                lost = images.runs_processes(pod)
+                item.exit_code, item.reason = (137, "ContainerStatusUnknown") if lost else (0, "Completed")
         clean = all(item.exit_code == 0 for item in run.main)
         self._report(pod, status_with(pod, run, "Succeeded" if clean else "Failed"))
 

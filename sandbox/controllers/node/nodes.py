@@ -19,7 +19,9 @@ def install_nodes(context: Context, mode: str) -> None:
     for node in nodes:
         name = node["metadata"]["name"]
         context.client.patch(NODES, name, {"metadata": {"annotations": {ISOLATION: mode}}})
-        context.event(node, NODES, "Normal", "Isolation", f"Containers run in {DESCRIPTIONS[mode]}", "kubelet")
+        context.event(
+            node, NODES, "Normal", "Isolation", f"Containers run in {DESCRIPTIONS[mode]}", "kubelet"
+        )
 
 
 def _create(context: Context, name: str, number: int) -> Object:

@@ -11,19 +11,78 @@ from sandbox.controllers.core import Context
 from sandbox.controllers.node.images import command_of, environment_of, host_directories
 from sandbox.controllers.node.isolation import Bind, Spec
 from sandbox.controllers.node.volumes import inside
-from sandbox.controllers.objects import Object, annotations_of, labels_of, name_of, namespace_of, spec_of, uid_of
+from sandbox.controllers.objects import (
+    Object,
+    annotations_of,
+    labels_of,
+    name_of,
+    namespace_of,
+    spec_of,
+    uid_of,
+)
 from sandbox.kinds import CONFIG_MAPS, SECRETS
 
-_CAPABILITIES = (
-    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE "
-    "NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT "
-    "SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL "
-    "SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE"
-).split()
+_CAPABILITIES = [
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+]
 # What container runtimes give when nothing is said.
 _DEFAULT = frozenset(
-    "CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE NET_RAW SYS_CHROOT MKNOD "
-    "AUDIT_WRITE SETFCAP".split()
+    [
+        "CHOWN",
+        "DAC_OVERRIDE",
+        "FOWNER",
+        "FSETID",
+        "KILL",
+        "SETGID",
+        "SETUID",
+        "SETPCAP",
+        "NET_BIND_SERVICE",
+        "NET_RAW",
+        "SYS_CHROOT",
+        "MKNOD",
+        "AUDIT_WRITE",
+        "SETFCAP",
+    ]
 )
 TERMINATION_LOG = "/dev/termination-log"
 _REFERENCE = re.compile(r"\$\((\w+)\)|\$\$")
@@ -115,7 +174,8 @@ def _sub_path(directory: Path, relative: str) -> Path:
 def _rewrite(text: str, binds: list[Bind]) -> str:
     """Replaces mount paths where they stand as whole path components."""
     for bind in sorted(binds, key=lambda bind: -len(bind.target)):
-        text = re.sub(rf"(?<![\w.\-/]){re.escape(bind.target)}(?![\w.\-])", lambda _, to=bind.source: to, text)  # type: ignore[misc]
+        path = rf"(?<![\w.\-/]){re.escape(bind.target)}(?![\w.\-])"
+        text = re.sub(path, bind.source.replace("\\", r"\\"), text)
     return text
 
 

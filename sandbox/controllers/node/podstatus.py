@@ -70,7 +70,9 @@ def status_with(pod: Object, run: PodRun, phase: str, *, ready: bool = True, **e
     status["initContainerStatuses"] = [container_status(item, item.exit_code == 0) for item in run.init]
     if not status["initContainerStatuses"]:
         del status["initContainerStatuses"]
-    status["containerStatuses"] = [container_status(item, running and ready and item.running) for item in run.main]
+    status["containerStatuses"] = [
+        container_status(item, running and ready and item.running) for item in run.main
+    ]
     _set_conditions(status, phase, initialized, running and ready)
     return fresh
 

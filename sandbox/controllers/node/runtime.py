@@ -85,7 +85,10 @@ def pod_run(pod_uid: str, spec: Object, directory: Path, data: Path) -> PodRun:
     def runs(containers: list[Object]) -> list[ContainerRun]:
         return [
             ContainerRun(
-                entry["name"], entry, directory / "containers" / entry["name"], log_path(data, pod_uid, entry["name"])
+                entry["name"],
+                entry,
+                directory / "containers" / entry["name"],
+                log_path(data, pod_uid, entry["name"]),
             )
             for entry in containers
         ]

@@ -100,7 +100,7 @@ class PodVolumes:
             raise NotYet(f'volume "{name_of(volume)}" is being detached')
 
     def _directory(self, volume: Object) -> Path:
-        directory = volume_directory(self.context.data, volume)
+        directory: Path = volume_directory(self.context.data, volume)
         if directory.is_dir():
             return directory
         if PROVISIONED_BY in annotations_of(volume) and driver_of(volume) in (RBD, CEPHFS, LOCAL):

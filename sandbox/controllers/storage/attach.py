@@ -110,7 +110,9 @@ class Attacher(Controller):
         exclusive = not {"ReadWriteMany", "ReadOnlyMany"} & set(modes_of(volume))
         taken = set(have)
         # The node whose pod came first gets it; a refused one is looked at again when the holder lets go.
-        order = sorted(wanted, key=lambda node: min(pod["metadata"]["creationTimestamp"] for pod in wanted[node]))
+        order = sorted(
+            wanted, key=lambda node: min(pod["metadata"]["creationTimestamp"] for pod in wanted[node])
+        )
         for node in order:
             if node in have:
                 continue

@@ -156,7 +156,9 @@ class Binder(Controller):
         wanted = spec_of(claim).get("volumeName")
         if not wanted:
             self._lose(
-                claim, "ClaimLost", "Bound claim has lost reference to PersistentVolume. Data on the volume is lost!"
+                claim,
+                "ClaimLost",
+                "Bound claim has lost reference to PersistentVolume. Data on the volume is lost!",
             )
             return
         volume = self.volumes.get(wanted) or self.client.find(PERSISTENT_VOLUMES, wanted)

@@ -57,7 +57,10 @@ def _drivers() -> list[Object]:
 
 def _class(name: str, driver: str, parameters: dict[str, str], **changes: object) -> Object:
     return {
-        "metadata": {"name": name, **({"annotations": changes.pop("annotations")} if "annotations" in changes else {})},
+        "metadata": {
+            "name": name,
+            **({"annotations": changes.pop("annotations")} if "annotations" in changes else {}),
+        },
         "provisioner": driver,
         "parameters": parameters,
         "reclaimPolicy": "Delete",

@@ -93,7 +93,9 @@ class Provisioner(Controller):
         return self._provision(claim, storage_class)
 
     def _provision(self, claim: Object, storage_class: Object) -> float | None:
-        message = f'External provisioner is provisioning volume for claim "{namespace_of(claim)}/{name_of(claim)}"'
+        message = (
+            f'External provisioner is provisioning volume for claim "{namespace_of(claim)}/{name_of(claim)}"'
+        )
         self._say(claim, storage_class, "Provisioning", message)
         try:
             self._fill(claim, storage_class)
@@ -171,7 +173,9 @@ class Provisioner(Controller):
             raise Refused(f"rpc error: code = NotFound desc = snapshot {handle} does not exist")
         return directory
 
-    def _say(self, claim: Object, storage_class: Object, reason: str, message: str, kind: str = "Normal") -> None:
+    def _say(
+        self, claim: Object, storage_class: Object, reason: str, message: str, kind: str = "Normal"
+    ) -> None:
         by = f"{storage_class['provisioner']}_sandbox"
         self.context.event(claim, PERSISTENT_VOLUME_CLAIMS, kind, reason, message, by)
 
@@ -276,7 +280,9 @@ class Reclaimer(Controller):
             return
         if not is_deleting(volume):
             version = volume["metadata"]["resourceVersion"]
-            self.client.delete(PERSISTENT_VOLUMES, name_of(volume), uid=uid_of(volume), resource_version=version)
+            self.client.delete(
+                PERSISTENT_VOLUMES, name_of(volume), uid=uid_of(volume), resource_version=version
+            )
         remove_tree(volume_directory(self.context.data, volume))
         current = self.client.find(PERSISTENT_VOLUMES, name_of(volume))
         if current is not None and PROVISIONER_FINALIZER in finalizers_of(current):

@@ -160,7 +160,13 @@ class JobController(Controller):
         if failure is not None:
             mark(status, "FailureTarget", "True", *failure)
         elif self._is_successful(job):
-            mark(status, "SuccessCriteriaMet", "True", "CompletionsReached", "Reached expected number of succeeded pods")
+            mark(
+                status,
+                "SuccessCriteriaMet",
+                "True",
+                "CompletionsReached",
+                "Reached expected number of succeeded pods",
+            )
         return self._save(job, fresh)
 
     def _failure_of(self, job: Object, pods: list[Object]) -> tuple[str, str] | None:
@@ -259,7 +265,7 @@ class JobController(Controller):
         ends = [moment for pod in pods if phase_of(pod) == "Failed" and (moment := _ended_at(pod))]
         if not failed or not ends:
             return 0.0
-        delay_s = min(_BACKOFF_CAP_S, _BACKOFF_BASE_S * 2 ** (failed - 1))
+        delay_s: float = min(_BACKOFF_CAP_S, _BACKOFF_BASE_S * 2 ** (failed - 1))
         return delay_s - (now() - parsed_time(max(ends))).total_seconds()
 
     def _pod(self, job: Object) -> Object:

@@ -105,10 +105,9 @@ class Scheduler(Controller):
 
     def _waits(self, claim: Object) -> bool:
         storage_class = self.classes.get(class_of(claim))
-        return (
-            bool(storage_class and storage_class.get("volumeBindingMode") == "WaitForFirstConsumer")
-            and not spec_of(claim).get("volumeName")
-        )
+        return bool(
+            storage_class and storage_class.get("volumeBindingMode") == "WaitForFirstConsumer"
+        ) and not spec_of(claim).get("volumeName")
 
     def _choose(self, pod: Object, claims: list[Object]) -> Object:
         nodes = self.nodes.list()
@@ -138,13 +137,10 @@ class Scheduler(Controller):
                 volume = self.volumes.get(spec_of(claim)["volumeName"])
                 if volume is not None and not _volume_reaches(volume, node):
                     return "node(s) didn't match PersistentVolume's node affinity"
-            elif chosen := annotations_of(claim).get(SELECTED_NODE):
-                if chosen != name_of(node):
-                    return "node(s) didn't find available persistent volumes to bind"
+            elif (chosen := annotations_of(claim).get(SELECTED_NODE)) and chosen != name_of(node):
+                return "node(s) didn't find available persistent volumes to bind"
             if self._is_exclusively_used(claim, pod):
-                return (
-                    "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode"
-                )
+                return "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode"
         return ""
 
     def _is_exclusively_used(self, claim: Object, pod: Object) -> bool:
