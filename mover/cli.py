@@ -60,7 +60,7 @@ def _request(options: argparse.Namespace) -> run.Request:
     granularity = options.hole_granularity
     if granularity < 512 or granularity & (granularity - 1):
         raise UsageError("--hole-granularity must be a power of two, at least 512")
-    if options.command == "copy" and options.verify and options.pass_name == "warm":
+    if options.command == "copy" and options.verify and options.pass_name == "warm":  # noqa: S105
         raise UsageError("--verify goes with --pass final: what still changes cannot be proven")
     limits = Limits(
         options.bandwidth, options.iops, options.cpu, options.memory, options.processes, options.threads

@@ -9,6 +9,7 @@ from blake3 import blake3
 from mover.attributes import Rules, Xattrs, by_handle, class_of, mode_text, mtime_text, read_xattrs
 from mover.errors import Changed, reason_of
 from mover.holes import hole_map, may_have_holes
+from mover.limits import Brake
 from mover.listing import (
     LETTERS,
     RANGE_BYTES,
@@ -46,14 +47,16 @@ SOURCE, DESTINATION, REPORTED = 1, 2, 4
 LINK_CACHE = 20_000
 
 
-def see(directory: int, name: bytes, st: os.stat_result, rules: Rules, *, drop: bool) -> Seen | None:
+def see(
+    directory: int, name: bytes, st: os.stat_result, rules: Rules, brake: Brake, *, drop: bool
+) -> Seen | None:
     """Reads one entry that is no directory; None for a socket. The content of a file above 64 MiB is left empty."""
     kind = stat.S_IFMT(st.st_mode)
     letter = LETTERS.get(kind)
     if letter is None:
         return None
     if letter == b"f":
-        return _see_file(directory, name, st, rules, drop=drop)
+        return _see_file(directory, name, st, rules, brake, drop=drop)
     content = b""
     if letter == b"l":
         content = link_content(os.readlink(name, dir_fd=directory))
@@ -62,7 +65,9 @@ def see(directory: int, name: bytes, st: os.stat_result, rules: Rules, *, drop: 
     return Seen(letter, st, content, read_xattrs(by_handle(directory, name), rules), ())
 
 
-def _see_file(directory: int, name: bytes, st: os.stat_result, rules: Rules, *, drop: bool) -> Seen:
+def _see_file(
+    directory: int, name: bytes, st: os.stat_result, rules: Rules, brake: Brake, *, drop: bool
+) -> Seen:
     fd = open_regular(name, directory, st)
     try:
         size = st.st_size
@@ -74,9 +79,10 @@ def _see_file(directory: int, name: bytes, st: os.stat_result, rules: Rules, *, 
         content = b""
         if size <= SMALL_BYTES:
             content = file_content(size, blake3(read_exactly(fd, size, 0)).digest())
+            brake.used(1, size)
         elif size <= RANGE_BYTES:
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-            content = file_content(size, hash_range(fd, 0, size))
+            content = file_content(size, hash_range(fd, 0, size, brake))
         require_unchanged(st, os.fstat(fd))
         return Seen(letter=b"f", status=st, content=content, xattrs=xattrs, holes=holes)
     finally:
@@ -157,6 +163,7 @@ class Comparing:
         self.trees = trees
         self.rules = rules
         self.drop = drop
+        self.brake = Brake()
         self._linked: dict[tuple[int, int, int], Seen] = {}
         self._lock = threading.Lock()
 
@@ -228,8 +235,8 @@ class Comparing:
             source_is_directory = bool(directory_masks[j] & SOURCE)
             directory_masks[j] |= REPORTED
             other_masks[i] |= REPORTED
-            kinds = ("directory", "not a directory")[:: 1 if source_is_directory else -1]
-            found.append(Difference(joined(path, name), "type", *kinds))
+            first, second = ("directory", "not a directory")[:: 1 if source_is_directory else -1]
+            found.append(Difference(joined(path, name), "type", first, second))
         return found
 
     # -- entries -------------------------------------------------------------------------------------------------------
@@ -256,13 +263,13 @@ class Comparing:
         """Reads one entry, and one inode of many names only once a worker."""
         st = status(name, directory)
         if st.st_nlink == 1:
-            return see(directory, name, st, self.rules, drop=self.drop[side])
+            return see(directory, name, st, self.rules, self.brake, drop=self.drop[side])
         links.append(Link(side, st.st_dev, st.st_ino, joined(path, name)))
         key = (side, st.st_dev, st.st_ino)
         known = self._linked.get(key)
         if known is not None and identity(known.status) == identity(st):
             return known
-        seen = see(directory, name, st, self.rules, drop=self.drop[side])
+        seen = see(directory, name, st, self.rules, self.brake, drop=self.drop[side])
         if seen is not None and seen.content:
             with self._lock:
                 if len(self._linked) >= LINK_CACHE:
@@ -283,7 +290,7 @@ class Comparing:
                     if self.drop[task.side]:
                         os.posix_fadvise(fd, task.start, length, os.POSIX_FADV_DONTNEED)
                     os.posix_fadvise(fd, task.start, length, os.POSIX_FADV_SEQUENTIAL)
-                    digest = hash_range(fd, task.start, task.end)
+                    digest = hash_range(fd, task.start, task.end, self.brake)
                     require_identity(os.fstat(fd), task.identity)
                 finally:
                     os.close(fd)

@@ -21,6 +21,7 @@ from mover.protocol import (
     Leave,
     Left,
     Link,
+    Linked,
     LinkTo,
     Pending,
     Records,
@@ -245,12 +246,11 @@ class CopyPass:
             self.tally.copied_files += 1
             self.tally.copied_bytes += result.copied_bytes
             self._copied(file, result)
+        elif isinstance(result, Linked):
+            inode = self._inodes[file.pending.device, file.pending.inode]
+            assert inode.done is not None  # noqa: S101
+            self._finish(file, inode.done, linked=True)
         elif isinstance(result, Failed):
-            if isinstance(task, LinkTo) and result.problem is None and not result.vanished:
-                inode = self._inodes[file.pending.device, file.pending.inode]
-                assert inode.done is not None  # noqa: S101
-                self._finish(file, inode.done, linked=True)
-                return
             self._give_up(file, result)
 
     def _range_copied(self, file: _File, task: CopyRange, result: Hashed) -> None:

@@ -40,7 +40,7 @@ class Limits:
 class Brake:
     """Slows one worker down to its share of the limits. Used by all its threads."""
 
-    def __init__(self, limits: Limits, workers: int) -> None:
+    def __init__(self, limits: Limits = Limits(), workers: int = 1) -> None:
         self._bytes = limits.bandwidth / workers
         self._operations = limits.iops / workers
         self._cpu = limits.cpu / workers if limits.cpu and limits.cpu < workers else 0.0

@@ -288,3 +288,7 @@ class LinkTo(NamedTuple):
     path: bytes
     primary: bytes
     destination_inode: int
+
+
+class Linked(NamedTuple):
+    """Result of LinkTo: the name is there."""

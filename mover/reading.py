@@ -7,6 +7,7 @@ from blake3 import blake3
 
 from mover.errors import Changed
 from mover.holes import data_segments
+from mover.limits import Brake
 from mover.listing import RANGE_BYTES
 
 SMALL_BYTES = 1 << 20
@@ -77,7 +78,7 @@ def combined(hashes: list[bytes]) -> bytes:
     return blake3(b"".join(hashes)).digest()
 
 
-def hash_range(fd: int, start: int, end: int) -> bytes:
+def hash_range(fd: int, start: int, end: int, brake: Brake) -> bytes:
     """The hash of [start, end), reading data alone and taking holes as zeros."""
     hasher = blake3()
     position = start
@@ -89,6 +90,7 @@ def hash_range(fd: int, start: int, end: int) -> bytes:
             part = read_exactly(fd, min(BUFFER_BYTES, hole - position), position)
             hasher.update(part)
             position += len(part)
+            brake.used(1, len(part))
     if position == start:
         return zero_hash(end - start)
     if position < end:

@@ -2,6 +2,7 @@
 
 import os
 import time
+import traceback
 from dataclasses import dataclass
 
 from mover import keeping
@@ -10,7 +11,7 @@ from mover.compare import Comparing
 from mover.copy import CopyPass
 from mover.copying import Copying
 from mover.errors import MoverError, reason_of
-from mover.limits import Limits
+from mover.limits import Brake, Limits
 from mover.names import shown
 from mover.pace import Pace
 from mover.pool import Pool, Source
@@ -64,9 +65,11 @@ class Run:
         processes = limits.processes or min(by_memory, Pace(cpus=limits.cpu).processes)
         return Pace(processes, limits.threads, limits.cpu)
 
-    def work(self, job: object, source: Source, pace: Pace) -> None:
+    def work(self, job: Comparing | Copying, source: Source) -> None:
         """Has a job done by worker processes."""
-        pool = Pool(lambda: job, pace)  # type: ignore[arg-type, return-value]
+        pace = self.pace()
+        job.brake = Brake(self.request.limits, pace.processes)
+        pool = Pool(lambda: job, pace)
         try:
             pool.run(source)
         finally:
@@ -93,6 +96,10 @@ def run(request: Request, progress: Progress, started_s: float) -> dict[str, obj
         current.tally.problems_total += 1
         path = os.fsencode(error.filename) if isinstance(error.filename, str | bytes) else b""
         current.tally.problems.insert(0, Problem(path, reason_of(error), error.errno or 0))
+        current.outcome = "failed"
+    except Exception:  # noqa: BLE001  a defect must not end with exit 1, which says that differences were found
+        current.tally.problems_total += 1
+        current.tally.problems.insert(0, Problem(b"", f"a defect of the mover: {traceback.format_exc()}", 0))
         current.outcome = "failed"
     return result_of(_facts(current, time.monotonic() - started_s), current.tally)
 
@@ -149,7 +156,7 @@ def _copy(current: Run) -> None:
 
 def _pass(current: Run, source: Tree, destination: Tree, state: State) -> None:
     request = current.request
-    final = request.pass_name == "final"
+    final = request.pass_name == "final"  # noqa: S105
     started_ns = time.time_ns()
     if not final:
         # After this, a write through a memory map changes the ctime again, so that the next pass sees it.
@@ -167,7 +174,7 @@ def _pass(current: Run, source: Tree, destination: Tree, state: State) -> None:
         racy_ns=started_ns - RACY_NS,
     )
     try:
-        current.work(job, one_pass, current.pace())
+        current.work(job, one_pass)
         one_pass.conclude()
         current.progress.begin("write-back")
         write_back(destination)
@@ -214,7 +221,7 @@ def _compare(
     skip_state: bool = False,
 ) -> None:
     verification = Verification(len(trees), current.rules, tally, progress)
-    current.work(Comparing(trees, current.rules, drop), verification, current.pace())
+    current.work(Comparing(trees, current.rules, drop), verification)
     verification.conclude()
 
 

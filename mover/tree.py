@@ -102,7 +102,7 @@ class _Level:
 
     def __init__(self, name: bytes, parent: int) -> None:
         self.name = name
-        self.fd = _enter(name, parent)
+        self.fd = open_own(name, parent)
         self.directories, others = entries(self.fd)
         for other in others:
             os.unlink(other, dir_fd=self.fd)
@@ -127,18 +127,24 @@ def _remove_directory(name: bytes, directory: int) -> None:
         os.rmdir(level.name, dir_fd=trail[-1].fd if trail else directory)
 
 
-def _enter(name: bytes, directory: int) -> int:
+def open_own(name: bytes, directory: int) -> int:
+    """Opens a directory of the destination, and makes it usable where its mode forbids that."""
     try:
         fd = os.open(name, DIRECTORY, dir_fd=directory)
     except PermissionError:
-        handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
-        try:
-            os.chmod(f"/proc/self/fd/{handle}", 0o700)
-        finally:
-            os.close(handle)
+        change_mode(name, directory, 0o700)
         fd = os.open(name, DIRECTORY, dir_fd=directory)
     make_usable(fd)
     return fd
+
+
+def change_mode(name: bytes, directory: int, mode: int) -> None:
+    """chmod of a name that is not followed; the system has no call for it that takes a directory handle."""
+    handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        os.chmod(f"/proc/self/fd/{handle}", mode)  # noqa: PTH101
+    finally:
+        os.close(handle)
 
 
 def make_usable(fd: int) -> None:

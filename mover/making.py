@@ -1,0 +1,308 @@
+"""Makes entries of the source in the destination: files, links, FIFOs, device nodes, with all that belongs to them."""
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+
+from blake3 import blake3
+
+from mover.attributes import Rules, Xattrs, by_handle, change_owner, class_of, read_xattrs, set_xattrs
+from mover.compare import identity, require_identity
+from mover.errors import VANISHED, Changed, reason_of
+from mover.holes import data_segments, hole_map, may_have_holes
+from mover.limits import Brake
+from mover.listing import LETTERS, RANGE_BYTES, device_content, file_content, link_content, metadata
+from mover.protocol import (
+    Begun,
+    Complete,
+    CopyRange,
+    Done,
+    Failed,
+    Hashed,
+    Linked,
+    LinkTo,
+    Problem,
+)
+from mover.reading import (
+    BUFFER_BYTES,
+    SMALL_BYTES,
+    open_regular,
+    read_exactly,
+    require_unchanged,
+    update_zeros,
+    zero_hash,
+)
+from mover.rows import packed
+from mover.tree import Tree, change_mode, remove, split, status, status_or_none
+
+WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+REOPEN = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class Making:
+    """Runs the tasks of copy. `lost` are the classes that cannot be kept; `racy_ns`: a file whose ctime is later is not trusted next time."""
+
+    def __init__(
+        self,
+        source: Tree,
+        destination: Tree,
+        rules: Rules,
+        lost: frozenset[str],
+        *,
+        final: bool,
+        delete: bool,
+        racy_ns: int,
+    ) -> None:
+        self.source = source
+        self.destination = destination
+        self.rules = rules
+        self.lost = lost
+        self.final = final
+        self.delete = delete
+        self.racy_ns = racy_ns
+        self.brake = Brake()
+        os.umask(0)
+
+    def problem(self, path: bytes, error: OSError | Changed) -> Problem | None:
+        """An error of the source or the destination; None where a warm pass only counts it."""
+        if not self.final and isinstance(error, Changed):
+            return None
+        return Problem(path, reason_of(error), getattr(error, "errno", 0) or 0)
+
+    def vanished(self, error: OSError | Changed) -> bool:
+        """Whether an error on the source only says that the name is gone or has become something else."""
+        return isinstance(error, OSError) and error.errno in VANISHED
+
+    def _kept(self, xattrs: Xattrs) -> Xattrs:
+        if not self.lost or not xattrs:
+            return xattrs
+        return tuple((name, value) for name, value in xattrs if class_of(name) not in self.lost)
+
+    # -- one entry -----------------------------------------------------------------------------------------------------
+
+    def copy_entry(self, source: int, into: int, name: bytes, st: os.stat_result, *, fresh: bool) -> Done:
+        """Copies an entry that is no directory, no socket and no large file."""
+        letter = LETTERS[stat.S_IFMT(st.st_mode)]
+        if letter == b"f":
+            return self._copy_file(source, into, name, st, fresh=fresh)
+        xattrs = read_xattrs(by_handle(source, name), self.rules)
+        content = b""
+        if letter == b"l":
+            target = os.readlink(name, dir_fd=source)
+            content = link_content(target)
+            self._make(into, name, fresh, lambda: os.symlink(target, name, dir_fd=into))
+        else:
+            content = device_content(st) if letter != b"p" else b""
+            self._make(
+                into,
+                name,
+                fresh,
+                lambda: os.mknod(name, stat.S_IFMT(st.st_mode) | 0o600, st.st_rdev, dir_fd=into),
+            )
+        require_unchanged(st, status(name, source))
+        self._give_entry_attributes(into, name, st, self._kept(xattrs))
+        inode = status(name, into).st_ino
+        return Done(letter, content, metadata(st, xattrs, (), self.rules), b"", inode, 0, 0)
+
+    def _make(self, into: int, name: bytes, fresh: bool, make: Callable[[], None]) -> None:
+        if not fresh and status_or_none(name, into) is not None:
+            remove(name, into)
+        make()
+
+    def _give_entry_attributes(self, into: int, name: bytes, st: os.stat_result, xattrs: Xattrs) -> None:
+        path = by_handle(into, name)
+        change_owner(path, st, status(name, into), kept="owner" not in self.lost)
+        set_xattrs(path, xattrs, ())
+        if not stat.S_ISLNK(st.st_mode):
+            change_mode(name, into, stat.S_IMODE(st.st_mode))
+        os.utime(name, ns=(st.st_atime_ns, st.st_mtime_ns), dir_fd=into, follow_symlinks=False)
+
+    def _create(self, into: int, name: bytes, st: os.stat_result, *, fresh: bool) -> int:
+        """A new, empty file. An old one is never written into: other names may share it."""
+        mode = st.st_mode & 0o777
+        if not fresh and status_or_none(name, into) is not None:
+            remove(name, into)
+        return os.open(name, WRITE, mode, dir_fd=into)
+
+    def _copy_file(self, source: int, into: int, name: bytes, st: os.stat_result, *, fresh: bool) -> Done:
+        size = st.st_size
+        fd = open_regular(name, source, st)
+        try:
+            sparse = may_have_holes(size, st.st_blocks)
+            xattrs = read_xattrs(fd, self.rules)
+            out = self._create(into, name, st, fresh=fresh)
+            try:
+                copied = size
+                if size <= SMALL_BYTES and not sparse:
+                    data = read_exactly(fd, size, 0) if size else b""
+                    self.brake.used(2, size)
+                    write_all(out, data)
+                    digest = blake3(data).digest()
+                else:
+                    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+                    os.ftruncate(out, size)
+                    digest, copied = copy_stretch(fd, out, 0, size, self.brake)
+                holes = (
+                    hole_map(fd, size, self.rules.hole_granularity)
+                    if sparse and self.rules.with_holes
+                    else ()
+                )
+                require_unchanged(st, os.fstat(fd))
+                made = self.finish_file(out, st, self._kept(xattrs))
+            finally:
+                os.close(out)
+        finally:
+            os.close(fd)
+        body = metadata(st, xattrs, holes, self.rules)
+        row = self.row(name, st, made, digest, body)
+        return Done(b"f", file_content(size, digest), body, row, made.st_ino, size, copied)
+
+    def finish_file(self, out: int, st: os.stat_result, xattrs: Xattrs) -> os.stat_result:
+        """Gives a new file its attributes, in the one order in which none undoes another; its status afterwards."""
+        made = os.fstat(out)
+        owner_differs = (made.st_uid, made.st_gid) != (st.st_uid, st.st_gid)
+        if owner_differs:
+            change_owner(out, st, made, kept="owner" not in self.lost)
+        if xattrs:
+            set_xattrs(out, xattrs, ())
+        if owner_differs or xattrs or stat.S_IMODE(made.st_mode) != stat.S_IMODE(st.st_mode):
+            os.fchmod(out, stat.S_IMODE(st.st_mode))
+        os.utime(out, ns=(st.st_atime_ns, st.st_mtime_ns))
+        return os.fstat(out)
+
+    def row(self, name: bytes, st: os.stat_result, made: os.stat_result, digest: bytes, body: bytes) -> bytes:
+        """The row for the next pass; none for a file that may change again without its ctime telling."""
+        if st.st_ctime_ns >= self.racy_ns:
+            return b""
+        return packed(name, st, made, digest, body)
+
+    # -- entries with several names, and large files -------------------------------------------------------------------
+
+    def _on_entry(self, path: bytes, work: Callable[[int, int, bytes], object]) -> object:
+        directory, name = split(path)
+        try:
+            with self.source.directory(directory) as source, self.destination.directory(directory) as into:
+                return work(source, into, name)
+        except (OSError, Changed) as error:
+            if not self.final and self.vanished(error):
+                return Failed(None, vanished=True)
+            return Failed(self.problem(path, error))
+
+    def _copy_one(self, source: int, into: int, name: bytes) -> Done | Begun:
+        st = status(name, source)
+        if stat.S_ISREG(st.st_mode) and st.st_size > RANGE_BYTES:
+            out = self._create(into, name, st, fresh=False)
+            try:
+                os.ftruncate(out, st.st_size)
+                return Begun(identity(st), os.fstat(out).st_ino)
+            finally:
+                os.close(out)
+        if stat.S_IFMT(st.st_mode) not in LETTERS or stat.S_ISDIR(st.st_mode):
+            raise Changed("another file took its name")
+        return self.copy_entry(source, into, name, st, fresh=False)
+
+    def copy_range(self, task: CopyRange) -> Hashed:
+        """Copies a range of a large file."""
+        directory, name = split(task.path)
+        try:
+            with self.source.directory(directory) as source, self.destination.directory(directory) as into:
+                st = status(name, source)
+                fd = open_regular(name, source, st)
+                try:
+                    require_identity(st, task.identity)
+                    out = self._reopen(into, name, task.destination_inode)
+                    try:
+                        length = task.end - task.start
+                        os.posix_fadvise(fd, task.start, length, os.POSIX_FADV_SEQUENTIAL)
+                        digest, copied = copy_stretch(fd, out, task.start, task.end, self.brake)
+                        # On dirty pages this starts the writing back, so that the disk works from the beginning.
+                        os.posix_fadvise(out, task.start, length, os.POSIX_FADV_DONTNEED)
+                    finally:
+                        os.close(out)
+                    require_identity(os.fstat(fd), task.identity)
+                finally:
+                    os.close(fd)
+        except (OSError, Changed) as error:
+            return Hashed(
+                b"",
+                0,
+                self.problem(task.path, error),
+                changed=isinstance(error, Changed) or self.vanished(error),
+            )
+        return Hashed(digest, copied, None)
+
+    def _reopen(self, into: int, name: bytes, inode: int) -> int:
+        try:
+            out = os.open(name, REOPEN, dir_fd=into)
+        except PermissionError:
+            change_mode(name, into, 0o600)
+            out = os.open(name, REOPEN, dir_fd=into)
+        if os.fstat(out).st_ino != inode:
+            os.close(out)
+            raise OSError(errno.EBUSY, "another file took the place of the copy in the destination")
+        return out
+
+    def _complete(self, source: int, into: int, name: bytes, task: Complete) -> Done:
+        st = status(name, source)
+        require_identity(st, task.identity)
+        fd = open_regular(name, source, st)
+        try:
+            xattrs = read_xattrs(fd, self.rules)
+            holes = hole_map(fd, st.st_size, self.rules.hole_granularity) if self.rules.with_holes else ()
+            require_identity(os.fstat(fd), task.identity)
+        finally:
+            os.close(fd)
+        out = self._reopen(into, name, task.destination_inode)
+        try:
+            made = self.finish_file(out, st, self._kept(xattrs))
+        finally:
+            os.close(out)
+        body = metadata(st, xattrs, holes, self.rules)
+        row = self.row(name, st, made, task.content_hash, body)
+        content = file_content(st.st_size, task.content_hash)
+        return Done(b"f", content, body, row, made.st_ino, st.st_size, task.copied_bytes)
+
+    def _link(self, into: int, name: bytes, task: LinkTo) -> Linked:
+        """Makes the link. The directory is not left before, so that its mtime is set afterwards."""
+        there = status_or_none(name, into)
+        if there is not None and there.st_ino == task.destination_inode:
+            return Linked()
+        if there is not None:
+            remove(name, into)
+        directory, primary = split(task.primary)
+        with self.destination.directory(directory) as other:
+            os.link(primary, name, src_dir_fd=other, dst_dir_fd=into, follow_symlinks=False)
+        return Linked()
+
+
+def write_all(fd: int, data: bytes | memoryview) -> None:
+    """Writes all of it; a short write is tried again, so that the reason comes up."""
+    written = os.write(fd, data) if data else 0
+    while written < len(data):
+        written += os.write(fd, data[written:])
+
+
+def copy_stretch(fd: int, out: int, start: int, end: int, brake: Brake) -> tuple[bytes, int]:
+    """Copies the data of [start, end) and leaves holes; the hash of the range, and how many bytes were data."""
+    hasher = blake3()
+    position = start
+    copied = 0
+    for data, hole in data_segments(fd, start, end):
+        if data > position:
+            update_zeros(hasher, data - position)
+        position = data
+        while position < hole:
+            part = read_exactly(fd, min(BUFFER_BYTES, hole - position), position)
+            hasher.update(part)
+            written = os.pwrite(out, part, position)
+            while written < len(part):
+                written += os.pwrite(out, part[written:], position + written)
+            position += len(part)
+            brake.used(2, len(part))
+        copied += hole - data
+    if position == start:
+        return zero_hash(end - start), 0
+    if position < end:
+        update_zeros(hasher, end - position)
+    return hasher.digest(), copied

@@ -1,0 +1,139 @@
+"""Killed at any instant, a run leaves a tree that the next run completes."""
+# ruff: noqa: PTH  names here are bytes
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.mover import walker
+from tests.mover.support import believable, command, copy, environment, needs_root, verify
+from tests.support.waiting import until
+
+KILLS = 200
+
+
+def start(*arguments: object) -> subprocess.Popen[bytes]:
+    """A run in a process group of its own, so that all of it can be killed at once, as with a pod."""
+    return subprocess.Popen(
+        command(*arguments),
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def kill(running: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(running.pid, signal.SIGKILL)
+    running.wait(10)
+
+
+@pytest.mark.slow
+def test_killed_200_times_at_random_instants_then_completed_equal(tmp_path: Path) -> None:
+    source, destination = tmp_path / "source", tmp_path / "destination"
+    believable(source)
+    destination.mkdir()
+    arguments = ("copy", "--source", source, "--destination", destination, "--staging-mark", "token")
+    began = time.monotonic()
+    assert copy(source, destination).code == 0
+    whole_s = time.monotonic() - began
+    chance = random.Random(3)
+    landed = 0
+    for attempt in range(KILLS):
+        if attempt % 10 == 0:
+            _change(source, destination, attempt)
+        running = start(*arguments, "--full") if attempt % 3 == 0 else start(*arguments)
+        try:
+            running.wait(chance.uniform(0.06, whole_s))
+        except subprocess.TimeoutExpired:
+            landed += 1
+        kill(running)
+        if attempt % 50 == 49:
+            _complete(source, destination)
+    assert landed > KILLS / 4
+    assert verify(source, destination).code == 0
+    assert walker.picture(destination) == walker.picture(source)
+
+
+def _change(source: Path, destination: Path, attempt: int) -> None:
+    """Gives the next runs something to do, of every kind."""
+    (source / "var/log/001.log").write_bytes(b"%d" % attempt)
+    (source / "etc/app.conf").write_text(f"a = {attempt}\n")
+    with open(destination / "extra", "w") as file:
+        file.write("extra")
+    (destination / "etc/empty").unlink(missing_ok=True)
+
+
+def _complete(source: Path, destination: Path) -> None:
+    done = copy(source, destination)
+    assert (done.code, done.result["errors"]) == (0, [])
+    proven = verify(source, destination, "--keep-state")
+    assert (proven.code, proven.result["differences"]) == (0, [])
+    names = {name for name in os.listdir(destination) if name != ".holdfast-mover"}
+    assert names == set(os.listdir(source)), "a temporary name was left behind"
+
+
+def test_a_terminated_run_says_143_and_leaves_no_process(tmp_path: Path) -> None:
+    source, destination = tmp_path / "source", tmp_path / "destination"
+    source.mkdir()
+    destination.mkdir()
+    with open(source / "large", "wb") as file:
+        file.write(os.urandom(80 << 20))
+    running = start("copy", "--source", source, "--destination", destination, "--bandwidth", "1M")
+    until(lambda: (destination / "large").exists(), timeout_s=10, what="the copy to begin")
+    running.terminate()
+    assert running.wait(10) == 143
+    until(lambda: not _group_lives(running.pid), timeout_s=10, what="the workers to end")
+    assert copy(source, destination).code == 3, "without its mark the destination is not ours"
+    done = subprocess.run(
+        command("copy", "--source", source, "--destination", destination),
+        env=environment(),
+        check=False,
+        capture_output=True,
+    )
+    assert done.returncode == 0
+    assert verify(source, destination).code == 0
+
+
+def _group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_an_interrupted_removal_of_the_state_is_completed(tmp_path: Path) -> None:
+    source, destination = tmp_path / "source", tmp_path / "destination"
+    believable(source)
+    destination.mkdir()
+    assert copy(source, destination).code == 0
+    st = destination.stat()
+    try:
+        os.setxattr(destination, "user.holdfast.removing", b"%d %d" % (st.st_atime_ns, st.st_mtime_ns))
+    except OSError:
+        pytest.skip("no extended attributes here")
+    (destination / ".holdfast-mover/mark").unlink()
+    os.utime(destination, ns=(1, 1))
+    assert verify(source, destination).code == 0
+    assert walker.picture(destination) == walker.picture(source)
+    assert "user.holdfast.removing" not in os.listxattr(destination)
+
+
+@needs_root
+def test_a_damaged_listing_costs_time_and_nothing_else(tmp_path: Path) -> None:
+    source, destination = tmp_path / "source", tmp_path / "destination"
+    believable(source)
+    destination.mkdir()
+    assert copy(source, destination).code == 0
+    (destination / ".holdfast-mover/listing.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
+    done = copy(source, destination)
+    assert (done.code, done.result["unchanged_files"]) == (0, 0)
+    assert verify(source, destination).code == 0
