@@ -14,7 +14,7 @@ import msgspec
 from cluster import decode, decode_workloads, wire, wire_workloads
 from cluster.answers import Asked
 from cluster.base import Manifest, Ref
-from cluster.errors import Invalid, NotFound, Unsupported
+from cluster.errors import Forbidden, Invalid, NotFound, Unsupported
 from cluster.listing import Collections, Noun
 from cluster.values import (
     Autoscaler,
@@ -144,7 +144,11 @@ class Reads(Collections):
         return self._list(AUTOSCALER, namespace) + self._list(AUTOSCALER, namespace, kind="ScaledObject")
 
     def list_disruption_budgets(self, namespace: str | None = None) -> list[DisruptionBudget]:
-        return self._list(BUDGET, namespace)
+        """Empty where we may not list them: they are shown, nothing is decided by them."""
+        try:
+            return self._list(BUDGET, namespace)
+        except Forbidden:
+            return []
 
     def events_of(self, uid: str, namespace: str = "") -> list[Event]:
         """Events about the object with that UID, oldest first."""

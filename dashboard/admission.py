@@ -208,18 +208,17 @@ def _is_kyverno(hook: Webhook) -> bool:
 
 
 def _filtered(admission: Admission, kind: str, namespace: str) -> str:
+    """The entry of resourceFilters, as [kind,namespace,name], that leaves out all objects of the kind in the namespace."""
     for text in admission.resource_filters:
         parts = [part.strip() or "*" for part in text.strip("[]").split(",")] + ["*", "*"]
-        kinds = [parts[0], parts[0].split("/")[-1]]
-        narrow = parts[1] != "*" or parts[0] not in {"*", "*/*"}
-        if (
-            narrow
-            and parts[2] == "*"
-            and fnmatchcase(namespace, parts[1])
-            and any(fnmatchcase(kind, k) for k in kinds)
-        ):
+        if parts[2] == "*" and fnmatchcase(namespace, parts[1]) and fnmatchcase(kind, _filter_kind(parts[0])):
             return text
     return ""
+
+
+def _filter_kind(text: str) -> str:
+    """The kind in `Node`, `Node/*`, `*/*`, `v1/Pod` or `apps/v1/Deployment`: kinds begin with a capital, or are a wildcard."""
+    return next((part for part in text.split("/") if part[:1].isupper() or "*" in part[:1]), text)
 
 
 def _weakness(

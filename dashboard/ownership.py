@@ -36,6 +36,7 @@ class Surroundings:
     kustomizations: tuple[Kustomization, ...] = ()
     helm_releases: tuple[HelmRelease, ...] = ()
     admission: Admission = field(default_factory=Admission)
+    unreadable: tuple[str, ...] = ()  # kinds that we may not list: what they would say is unknown, not absent
 
     @cached_property
     def volume_by_name(self) -> Mapping[str, Volume]:
@@ -110,6 +111,12 @@ def owner_of(claim: Claim, around: Surroundings) -> OwnerFact:
         if found:
             return found
     key = labelled_kustomization(claim)
+    if key and "Kustomization" in around.unreadable:
+        return OwnerFact(
+            Owner.KUSTOMIZATION,
+            *key,
+            detail="Its labels say so; Kustomizations may not be read to confirm it.",
+        )
     if key:
         return OwnerFact(Owner.ORPHAN, *key, detail=_orphan_detail(key, around))
     return OwnerFact(Owner.NOBODY, detail="No label, inventory, template or owner reference names a maker.")

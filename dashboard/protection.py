@@ -128,10 +128,12 @@ def _nobody_prunes(claim: Claim, around: Surroundings, owner: OwnerFact) -> tupl
 def _kustomization(
     claim: Claim, around: Surroundings, owner: OwnerFact, drift: Drift
 ) -> tuple[Protection, str, str]:
-    holder = around.kustomization_by_key[owner.namespace, owner.name]
+    holder = around.kustomization_by_key.get((owner.namespace, owner.name))
     name = f"Kustomization {owner.namespace}/{owner.name}"
     beyond = "Flux prune only. People, the namespace's deletion and a spec.force change do not ask for it."
     pair = flux_protected(claim.labels, claim.annotations)
+    if holder is None:
+        return Protection.UNKNOWN, owner.detail, beyond
     if pair:
         where, key, value = pair
         fact = f"The {where} {key}: {value} is on the live object; {name} skips its deletion."

@@ -23,6 +23,17 @@ DISABLED = {PRUNE: "disabled"}
 OWNED = {OWNER_NAME: "apps", OWNER_NAMESPACE: "flux-system"}
 HELM_OWNED = {HELM_OWNER_NAME: "redis", HELM_OWNER_NAMESPACE: "media"}
 ENTRY = InventoryEntry("media", "data", "", "PersistentVolumeClaim", "v1")
+DEFAULT_FILTERS = (
+    *(
+        "[Event,*,*]",
+        "[*/*,kube-system,*]",
+        "[*/*,kube-public,*]",
+        "[Node,*,*]",
+        "[Node/*,*,*]",
+        "[Pod/binding,*,*]",
+    ),
+    *("[ReplicaSet/*,*,*]", "[ConfigMap,kyverno,kyverno]", "[*/*,kyverno,*]"),
+)
 CONDITION = json.dumps(
     {"deny": {"key": f"request.oldObject.metadata.annotations.\"{PRUNE}\" || ''", "value": "disabled"}}
 )

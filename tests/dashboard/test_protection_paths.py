@@ -188,7 +188,10 @@ def test_helm_ignores_the_annotation_of_flux():
             "PolicyException",
         ),
         (make.admission(resource_filters=("[*/*,media,*]",)), BAD, "resource filter"),
-        (make.admission(resource_filters=("[*/*,kube-system,*]", "[Event,*,*]")), GOOD, "denies"),
+        (make.admission(resource_filters=("[PersistentVolumeClaim,*,*]",)), BAD, "resource filter"),
+        (make.admission(resource_filters=("[v1/PersistentVolumeClaim,med*,*]",)), BAD, "resource filter"),
+        (make.admission(resource_filters=("[PersistentVolumeClaim,media,other]",)), GOOD, "denies"),
+        (make.admission(resource_filters=make.DEFAULT_FILTERS), GOOD, "denies"),
         (
             make.admission(
                 webhooks=(make.webhook(namespace_selector_json='{"matchLabels":{"guard":"on"}}'),)
