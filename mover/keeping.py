@@ -91,7 +91,7 @@ def _keeps_holes(fd: int) -> bool:
 
 def _all_ids_are_mapped() -> bool:
     try:
-        with open("/proc/self/uid_map", encoding="utf-8") as file:  # noqa: PTH123
+        with open("/proc/self/uid_map", encoding="utf-8") as file:
             return sum(int(line.split()[2]) for line in file) >= 2**32 - 1
     except OSError:
         return True
@@ -99,7 +99,7 @@ def _all_ids_are_mapped() -> bool:
 
 def effective_capabilities() -> int:
     """The bits of the effective capabilities."""
-    with open("/proc/self/status", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+    with open("/proc/self/status", encoding="utf-8", errors="replace") as file:
         for line in file:
             if line.startswith("CapEff:"):
                 return int(line.split()[1], 16)

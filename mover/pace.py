@@ -75,7 +75,7 @@ def available_cpus() -> float:
     count = float(len(os.sched_getaffinity(0)))
     for path in ("/sys/fs/cgroup/cpu.max",):
         try:
-            with open(path, encoding="utf-8") as file:  # noqa: PTH123
+            with open(path, encoding="utf-8") as file:
                 quota, period = file.read().split()[:2]
         except (OSError, ValueError):
             continue

@@ -142,7 +142,7 @@ def change_mode(name: bytes, directory: int, mode: int) -> None:
     """chmod of a name that is not followed; the system has no call for it that takes a directory handle."""
     handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:
-        os.chmod(f"/proc/self/fd/{handle}", mode)  # noqa: PTH101
+        os.chmod(f"/proc/self/fd/{handle}", mode)
     finally:
         os.close(handle)
 

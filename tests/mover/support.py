@@ -1,5 +1,4 @@
 """Runs the mover as the pod does, and builds trees for it."""
-# ruff: noqa: PTH  names here are bytes
 
 import json
 import os

@@ -1,5 +1,4 @@
 """Every fault that damages a copy, found by verify under its class; and what the usual tools say of the same damage."""
-# ruff: noqa: PTH  names here are bytes
 
 import os
 import shutil

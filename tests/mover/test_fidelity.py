@@ -1,5 +1,4 @@
 """Everything that a file system can express arrives, or is reported."""
-# ruff: noqa: PTH  names here are bytes
 
 import os
 import shutil

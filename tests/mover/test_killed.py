@@ -1,5 +1,4 @@
 """Killed at any instant, a run leaves a tree that the next run completes."""
-# ruff: noqa: PTH  names here are bytes
 
 import contextlib
 import os

@@ -2,7 +2,6 @@
 
 It walks by whole paths and whole files, the plain way, and works out the digests from the definition in docs/explanation/mover.md.
 """
-# ruff: noqa: PTH  names here are bytes
 
 import os
 import stat
