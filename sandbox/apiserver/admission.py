@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from sandbox.apiserver import errors
-from sandbox.apiserver.call import Call, DeleteOptions
+from sandbox.apiserver import errors, limitranges, podsecurity
+from sandbox.apiserver.attributes import Attributes
+from sandbox.apiserver.call import Call
+from sandbox.apiserver.policies import Policies
+from sandbox.apiserver.quota import Quotas
 from sandbox.apiserver.resources import ResourceType
 from sandbox.apiserver.store import Store
+from sandbox.apiserver.webhooks import Webhooks
 
 Json = dict[str, Any]
 
@@ -16,26 +19,14 @@ _IMMORTAL = frozenset({"default", "kube-system", "kube-public"})
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 
-@dataclass(frozen=True)
-class Attributes:
-    """What admission knows of a write. `new` is None in a deletion, `old` in a creation."""
-
-    operation: str
-    resource: ResourceType
-    namespace: str
-    name: str
-    new: Json | None
-    old: Json | None
-    subresource: str = ""
-    dry_run: bool = False
-    options: DeleteOptions | None = None
-
-
 class Admission:
     """Runs all admission, in the order of the real server: additions, webhooks, policies, quota last."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._webhooks = Webhooks(store)
+        self._policies = Policies(store)
+        self.quotas = Quotas(store)
 
     def namespace_open(self, resource: ResourceType, namespace: str, name: str) -> None:
         """StatusError 404 when the namespace does not exist, 403 when it is being deleted."""
@@ -61,6 +52,9 @@ class Admission:
         if resource.table == ("", "persistentvolumeclaims"):
             _add_finalizer(item, "kubernetes.io/pvc-protection")
             self._set_default_class(item)
+        elif resource.table == ("", "pods"):
+            item["spec"].setdefault("serviceAccountName", "default")
+            limitranges.add_defaults(self._store, resource, item)
         elif resource.table == ("", "persistentvolumes"):
             _add_finalizer(item, "kubernetes.io/pv-protection")
 
@@ -79,6 +73,7 @@ class Admission:
 
     async def mutate_by_webhooks(self, call: Call, attributes: Attributes) -> None:
         """MutatingWebhookConfigurations."""
+        await self._webhooks.mutate(call, attributes)
 
     async def validate(self, call: Call, attributes: Attributes) -> None:
         """Everything that may refuse. StatusError when it does."""
@@ -88,9 +83,38 @@ class Admission:
             and attributes.name in _IMMORTAL
         ):
             raise errors.forbidden("", "namespaces", attributes.name, "this namespace may not be deleted")
+        podsecurity.check(self._store, call, attributes)
+        limitranges.check(self._store, attributes)
+        self._check_resize(attributes)
+        self._policies.validate(call, attributes)
+        await self._webhooks.validate(call, attributes)
 
     def last_check(self, call: Call, attributes: Attributes) -> None:
         """What must hold at the moment of the write: quota."""
+        self.quotas.check(attributes)
+
+    def _check_resize(self, attributes: Attributes) -> None:
+        """A claim grows only where its class allows it."""
+        new, old = attributes.new, attributes.old
+        if attributes.resource.table != ("", "persistentvolumeclaims") or not new or not old:
+            return
+        if attributes.subresource or _requested(new) == _requested(old):
+            return
+        entry = self._store.get(
+            ("storage.k8s.io", "storageclasses"), "", new["spec"].get("storageClassName") or ""
+        )
+        if entry is None or not entry.decode().get("allowVolumeExpansion"):
+            raise errors.forbidden(
+                "",
+                "persistentvolumeclaims",
+                attributes.name,
+                "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must"
+                " support resize",
+            )
+
+
+def _requested(claim: Json) -> Any:
+    return ((claim.get("spec") or {}).get("resources") or {}).get("requests")
 
 
 def _add_finalizer(item: Json, name: str) -> None:

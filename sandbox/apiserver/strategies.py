@@ -7,6 +7,16 @@ from typing import Any
 from sandbox.apiserver.call import now
 from sandbox.apiserver.errors import Cause, field_invalid
 from sandbox.apiserver.resources import ResourceType
+from sandbox.apiserver.strategies_storage import ClaimStrategy, StorageClassStrategy, VolumeStrategy
+from sandbox.apiserver.strategies_workloads import (
+    CronJobStrategy,
+    DaemonSetStrategy,
+    DeploymentStrategy,
+    JobStrategy,
+    PodStrategy,
+    StatefulSetStrategy,
+    WorkloadStrategy,
+)
 from sandbox.apiserver.strategy import Strategy
 
 Json = dict[str, Any]
@@ -32,89 +42,6 @@ class NamespaceStrategy(Strategy):
 
     def blocked(self, item: Json) -> bool:
         return bool((item.get("spec") or {}).get("finalizers"))
-
-
-class PodStrategy(Strategy):
-    """A pod that runs lingers until the node's agent has ended it."""
-
-    returns_deleted = True
-
-    def prepare_create(self, item: Json, resource: ResourceType) -> None:
-        item["status"] = {"phase": "Pending", "qosClass": "BestEffort"}
-
-    def default(self, item: Json) -> None:
-        spec = item.setdefault("spec", {})
-        spec.setdefault("restartPolicy", "Always")
-        spec.setdefault("terminationGracePeriodSeconds", 30)
-        spec.setdefault("dnsPolicy", "ClusterFirst")
-        spec.setdefault("schedulerName", "default-scheduler")
-        spec.setdefault("securityContext", {})
-
-    def deletion_grace_s(self, item: Json, requested: int | None) -> int:
-        phase = (item.get("status") or {}).get("phase")
-        spec = item.get("spec") or {}
-        if not spec.get("nodeName") or phase in ("Succeeded", "Failed"):
-            return 0
-        return int(spec.get("terminationGracePeriodSeconds", 30)) if requested is None else requested
-
-
-class JobStrategy(Strategy):
-    """Deleting a Job leaves its pods unless the caller says otherwise."""
-
-    default_propagation = "Orphan"
-
-    def prepare_create(self, item: Json, resource: ResourceType) -> None:
-        item["status"] = {}
-        if (item.get("spec") or {}).get("manualSelector"):
-            return
-        uid, name = item["metadata"]["uid"], item["metadata"]["name"]
-        spec = item.setdefault("spec", {})
-        spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
-        metadata = spec.setdefault("template", {}).setdefault("metadata", {})
-        labels = metadata.setdefault("labels", {})
-        for prefix in ("batch.kubernetes.io/", ""):
-            labels[f"{prefix}controller-uid"] = uid
-            labels[f"{prefix}job-name"] = name
-
-    def default(self, item: Json) -> None:
-        spec = item.setdefault("spec", {})
-        if spec.get("completions") is None and spec.get("parallelism") is None:
-            spec["completions"] = 1
-        spec.setdefault("parallelism", 1)
-        spec.setdefault("backoffLimit", 6)
-        spec.setdefault("completionMode", "NonIndexed")
-        spec.setdefault("suspend", False)
-        spec.setdefault(
-            "podReplacementPolicy", "Failed" if spec.get("podFailurePolicy") else "TerminatingOrFailed"
-        )
-
-
-class ClaimStrategy(Strategy):
-    returns_deleted = True
-
-    def prepare_create(self, item: Json, resource: ResourceType) -> None:
-        item["status"] = {"phase": "Pending"}
-
-    def default(self, item: Json) -> None:
-        item.setdefault("spec", {}).setdefault("volumeMode", "Filesystem")
-
-
-class VolumeStrategy(Strategy):
-    returns_deleted = True
-
-    def prepare_create(self, item: Json, resource: ResourceType) -> None:
-        item["status"] = {"phase": "Pending", "lastPhaseTransitionTime": now()}
-
-    def default(self, item: Json) -> None:
-        spec = item.setdefault("spec", {})
-        spec.setdefault("volumeMode", "Filesystem")
-        spec.setdefault("persistentVolumeReclaimPolicy", "Retain")
-
-
-class StorageClassStrategy(Strategy):
-    def default(self, item: Json) -> None:
-        item.setdefault("reclaimPolicy", "Delete")
-        item.setdefault("volumeBindingMode", "Immediate")
 
 
 class DefinitionStrategy(Strategy):
@@ -180,7 +107,12 @@ _STRATEGIES: dict[tuple[str, str], Strategy] = {
     ("", "serviceaccounts"): ReturnsDeletedStrategy(),
     ("", "services"): ReturnsDeletedStrategy(),
     ("", "resourcequotas"): ReturnsDeletedStrategy(),
+    ("apps", "deployments"): DeploymentStrategy(),
+    ("apps", "replicasets"): WorkloadStrategy(),
+    ("apps", "statefulsets"): StatefulSetStrategy(),
+    ("apps", "daemonsets"): DaemonSetStrategy(),
     ("batch", "jobs"): JobStrategy(),
+    ("batch", "cronjobs"): CronJobStrategy(),
     ("apiextensions.k8s.io", "customresourcedefinitions"): DefinitionStrategy(),
     ("storage.k8s.io", "storageclasses"): StorageClassStrategy(),
     **{

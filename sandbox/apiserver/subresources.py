@@ -67,7 +67,7 @@ class Subresources:
     async def _bind(self, call: Call, route: Route) -> Answer:
         body = call.decode_object()
         node = (body.get("target") or {}).get("name", "")
-        target = Target(route.resource, route.namespace, route.name)
+        target = Target(route.resource, route.namespace, route.name, internal=True)
 
         def assign(pod: Json) -> Json:
             spec = pod["spec"]

@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 
 from sandbox.apiserver import errors, managedfields
-from sandbox.apiserver.admission import Admission, Attributes
+from sandbox.apiserver.admission import Admission
+from sandbox.apiserver.attributes import Attributes
 from sandbox.apiserver.call import Call, DeleteOptions, now
 from sandbox.apiserver.listtypes import ListTypes
 from sandbox.apiserver.resources import ResourceType
@@ -45,6 +46,8 @@ class Target:
     namespace: str
     name: str
     subresource: str = ""
+    internal: bool = False
+    """Set by the server's own writes (a binding), which may change what a client may not."""
 
 
 @dataclass(frozen=True)
@@ -270,7 +273,7 @@ class Writes:
         causes = validate_metadata(new, strategy, resource.namespaced)
         causes += validate_metadata_update(new["metadata"], old["metadata"])
         causes += self._schemas.validate(resource, new)
-        if not causes and not target.subresource:
+        if not causes and not target.subresource and not target.internal:
             causes = strategy.validate_update(new, old) or strategy.validate(new)
         if causes:
             raise errors.invalid(resource.group, resource.kind, target.name, causes)
