@@ -160,6 +160,7 @@ _VIEWER = [
     ),
     _rule("apiextensions.k8s.io", "customresourcedefinitions", _READ),
     _rule("authorization.k8s.io", "selfsubjectaccessreviews selfsubjectrulesreviews", ["create"]),
+    _rule("authentication.k8s.io", "selfsubjectreviews", ["create"]),
     {**_rule("", "configmaps", ["get"]), "resourceNames": ["kyverno"]},
 ]
 _MOVER = [
