@@ -128,9 +128,11 @@ class SessionLimits:
     @staticmethod
     def _why_expired(request: HttpRequest) -> str:
         now = timezone.now().timestamp()
-        if now - request.session.get("started_at", 0) > settings.HOLDFAST_SESSION_HOURS * 3600:
+        started = request.session.setdefault("started_at", now)
+        seen = request.session.setdefault("seen_at", now)
+        if now - started > settings.HOLDFAST_SESSION_HOURS * 3600:
             return f"The session was older than {settings.HOLDFAST_SESSION_HOURS} hours."
-        if now - request.session.get("seen_at", 0) > settings.HOLDFAST_SESSION_IDLE_MINUTES * 60:
+        if now - seen > settings.HOLDFAST_SESSION_IDLE_MINUTES * 60:
             return f"Nothing was done for {settings.HOLDFAST_SESSION_IDLE_MINUTES} minutes."
         return ""
 
