@@ -158,7 +158,7 @@ def people(client: Client) -> None:
             replicas=2,
             retention={"whenDeleted": "Retain", "whenScaled": "Delete"},
         ),
-        claim("ci", "artifacts", "15Gi", storage_class="ceph-filesystem", mode="ReadWriteMany"),
+        claim("ci", "artifacts", "15Gi", storage_class="cephfs", mode="ReadWriteMany"),
         claim("vms", "windows-disk", "40Gi", volumeMode="Block"),
         claim("vms", "scratch", "10Gi", storage_class="nvme-fast"),
         claim("backup", "restic-cache", "5Gi", annotations={_PRUNE: "disabled"}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ _REFUSED = (
     "configurations",
     "crds",
 )
+_TAB = re.compile(r"(?<=\S)[ \t]*\t[ \t]*")
 _REMOTE = ("http://", "https://", "git@", "ssh://", "github.com/")
 
 
@@ -34,6 +36,10 @@ def build(directory: Path) -> list[dict[str, Any]]:
             resource.remember()
             resource.metadata["name"] = f"{resource.name}-{generators.hash_suffix(resource.body)}"
     references.follow(resources)
+    for resource in resources:
+        for place in ("labels", "annotations"):
+            if not resource.metadata.get(place):
+                resource.metadata.pop(place, None)
     return [resource.body for resource in resources]
 
 
@@ -73,6 +79,8 @@ def _read(directory: Path) -> dict[str, Any]:
 
 
 def _load(directory: Path, entry: str, path: tuple[Path, ...]) -> list[Resource]:
+    if "\n" in entry:
+        return [Resource(item) for item in yaml.load_all(entry, Loader=Loader) if item]
     if entry.startswith(_REMOTE):
         raise KustomizeError(f"the sandbox's builder does not fetch {entry}")
     target = Path(os.path.normpath(directory / entry))
@@ -83,10 +91,18 @@ def _load(directory: Path, entry: str, path: tuple[Path, ...]) -> list[Resource]
     return [Resource(item) for item in documents(target)]
 
 
+def _load_all(text: str) -> list[Any]:
+    try:
+        return list(yaml.load_all(text, Loader=Loader))  # noqa: S506 - it is a safe loader
+    except yaml.YAMLError:
+        # PyYAML refuses what other parsers take: a tab between two words of a line.
+        return list(yaml.load_all(_TAB.sub(" ", text), Loader=Loader))  # noqa: S506 - it is a safe loader
+
+
 def documents(file: Path) -> list[dict[str, Any]]:
     """The objects of a file; Lists are taken apart."""
     try:
-        loaded = list(yaml.load_all(file.read_text(), Loader=Loader))
+        loaded = _load_all(file.read_text(encoding="utf-8-sig"))
     except yaml.YAMLError as error:
         raise KustomizeError(f"MalformedYAMLError: {error} in File: {file.name}") from error
     found: list[dict[str, Any]] = []

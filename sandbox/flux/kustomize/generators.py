@@ -26,10 +26,11 @@ def generate(kind: str, entry: dict[str, Any], common: dict[str, Any], directory
             body["metadata"][place] = {key: str(value) for key, value in options[place].items()}
     if kind == "Secret":
         encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
-        body["data"] = {**encoded, **binary}
+        if encoded or binary:
+            body["data"] = {**encoded, **binary}
         body["type"] = entry.get("type") or "Opaque"
     else:
-        if data or not binary:
+        if data:
             body["data"] = data
         if binary:
             body["binaryData"] = binary
@@ -104,8 +105,9 @@ def combine(existing: Resource, fresh: Resource) -> None:
 
 def hash_suffix(body: dict[str, Any]) -> str:
     """The ten characters that kustomize puts behind a generated name."""
-    content: dict[str, Any] = {"kind": body["kind"], "name": body["metadata"]["name"]}
-    content["data"] = body.get("data") or ("" if body["kind"] == "ConfigMap" else {})
+    # The name is left out of what is hashed, as the program itself does it.
+    content: dict[str, Any] = {"kind": body["kind"], "name": ""}
+    content["data"] = body.get("data") or ""
     if body["kind"] == "Secret":
         content["type"] = body.get("type", "Opaque")
     if body.get("binaryData"):

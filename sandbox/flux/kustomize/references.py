@@ -15,8 +15,14 @@ def follow(resources: list[Resource]) -> None:
     for resource in resources:
         for kind, holder, key in _references(resource):
             name = holder.get(key)
-            if isinstance(name, str) and name:
+            if isinstance(name, str) and name and not _is_elsewhere(resource, kind, holder):
                 holder[key] = _present_name(resources, resource, kind, name)
+
+
+def _is_elsewhere(referrer: Resource, kind: str, holder: dict[str, Any]) -> bool:
+    """A subject of a binding says itself in which namespace it is."""
+    named = holder.get("namespace")
+    return kind == "ServiceAccount" and bool(named) and named != referrer.namespace
 
 
 def _present_name(resources: Iterable[Resource], referrer: Resource, kind: str, name: str) -> str:

@@ -22,7 +22,7 @@ _UNNAMED = frozenset({"CustomResourceDefinition", "Namespace", "APIService"})
 
 def set_namespace(resources: list[Resource], namespace: str) -> None:
     """Every namespaced object, a Namespace object's own name, and the subjects of bindings."""
-    accounts = {name for one in resources if one.kind == "ServiceAccount" for _, name in one.names()}
+    accounts = {pair for one in resources if one.kind == "ServiceAccount" for pair in one.names()}
     for resource in resources:
         resource.remember()
         if resource.kind == "Namespace":
@@ -30,9 +30,14 @@ def set_namespace(resources: list[Resource], namespace: str) -> None:
         elif resource.kind not in CLUSTER_SCOPED:
             resource.metadata["namespace"] = namespace
         if resource.kind in ("RoleBinding", "ClusterRoleBinding"):
-            for subject in resource.body.get("subjects") or []:
-                if subject.get("kind") == "ServiceAccount" and subject.get("name") in {"default", *accounts}:
-                    subject["namespace"] = namespace
+            _move_subjects(resource, accounts, namespace)
+
+
+def _move_subjects(resource: Resource, accounts: set[tuple[str, str]], namespace: str) -> None:
+    for subject in resource.body.get("subjects") or []:
+        own = (subject.get("namespace") or "", subject.get("name"))
+        if subject.get("kind") == "ServiceAccount" and (own in accounts or own[1] == "default"):
+            subject["namespace"] = namespace
 
 
 def rename(resources: list[Resource], prefix: str, suffix: str) -> None:
