@@ -50,7 +50,8 @@ def _objects() -> list[tuple[str, str, Json]]:
     found += [(f"{_RBAC}/v1", "ClusterRole", _role(name, rules)) for name, rules in _ROLES.items()]
     for user, roles in _BOUND.items():
         found += [(f"{_RBAC}/v1", "ClusterRoleBinding", _binding(role, "User", user)) for role in roles]
-    found.append((f"{_RBAC}/v1", "ClusterRoleBinding", _binding("cluster-admin", "Group", "system:masters")))
+    for role, group in (("cluster-admin", "system:masters"), ("system:basic-user", "system:authenticated")):
+        found.append((f"{_RBAC}/v1", "ClusterRoleBinding", _binding(role, "Group", group)))
     return found
 
 
@@ -181,6 +182,10 @@ _ROLES: dict[str, list[Json]] = {
     "cluster-admin": [
         {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
         {"nonResourceURLs": ["*"], "verbs": ["*"]},
+    ],
+    "system:basic-user": [
+        _rule("authorization.k8s.io", "selfsubjectaccessreviews selfsubjectrulesreviews", ["create"]),
+        _rule("authentication.k8s.io", "selfsubjectreviews", ["create"]),
     ],
     "holdfast-viewer": _VIEWER,
     "holdfast-mover": _MOVER,

@@ -12,6 +12,7 @@ import uvicorn
 
 from sandbox.apiserver.app import Application
 from sandbox.apiserver.bootstrap import bootstrap
+from sandbox.apiserver.maintenance import keep_quota_status
 from sandbox.apiserver.pki import ServerIdentity
 from sandbox.apiserver.server import Cluster, open_cluster
 
@@ -77,9 +78,11 @@ async def serve(
         await asyncio.sleep(0.01)
     if not serving.done():
         started(cluster)
+    quotas = asyncio.create_task(keep_quota_status(cluster))
     waiting = asyncio.create_task(stop.wait())
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
+    quotas.cancel()
     server.should_exit = True
     await serving
     cluster.store.close()
