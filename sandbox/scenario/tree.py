@@ -20,7 +20,7 @@ _ROOT_ID = 0
 
 def is_filled(root: Path) -> bool:
     """Whether something was put into a volume already: the application's files are not touched again."""
-    return root.is_dir() and any(root.iterdir())
+    return root.is_dir() and any(item.name != "lost+found" for item in root.iterdir())
 
 
 def fill_library(root: Path, seed: int, count: int, *, mount: str = "/data/library") -> None:
