@@ -38,6 +38,12 @@ class CommitSource:
             self._blobs.update(_read(self.git, self.directory, [blob, *wanted]))
         return self._blobs[blob]
 
+    def load(self) -> None:
+        """Read all YAML now, so that a broken clone shows here and not in the middle of an edit."""
+        list(self.paths())
+        if wanted := self._bulk():
+            self._blobs.update(_read(self.git, self.directory, wanted))
+
     def _bulk(self) -> list[str]:
         return [
             blob
@@ -70,7 +76,7 @@ def _read(git: Git, directory: Path, blobs: list[str]) -> dict[str, bytes]:
     for blob in wanted:
         end = out.index(b"\n", position)
         header = out[position:end].split()
-        if len(header) != 3:
+        if len(header) != 3 or header[1] != b"blob":
             raise RepositoryError(
                 "The clone lacks an object that it should hold.",
                 next_step="Refresh it: it is then cloned anew.",

@@ -25,7 +25,7 @@ from gitops.yamltext import (
 )
 
 _REST_OF_LINE = re.compile(r"[ \t]*(#[^\r\n]*)?(\r\n|\n|\Z)")
-_PLAIN_SAFE = re.compile(r"^[A-Za-z_/][A-Za-z0-9_./=\\-]*$")
+_PLAIN_SAFE = re.compile(r"^([A-Za-z_/][A-Za-z0-9_./=\\-]*|\d+(\.\d+)?([kMGTP]i?|Ei))$")
 _AMBIGUOUS = re.compile(r"^(y|n|yes|no|on|off|true|false|null|nan|inf)$", re.IGNORECASE)
 
 

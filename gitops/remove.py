@@ -187,7 +187,7 @@ def mentions(tree: Tree, flux: FluxPath, found: Found) -> tuple[str, ...]:
         if each.namespace != ref.namespace or each.deleted or not names & {ref.name, written}:
             continue
         who = f"{each.kind} {each.name} in {each.path}"
-        if ref.name != written:
+        if found.instance.built_name != written:
             raise Refusal(
                 Reason.REFERENCED, f"{who} mounts {ref.name} under the written name {written}, which kustomize "
                 "completes only while the claim is declared.", path=each.path,

@@ -113,7 +113,16 @@ class Repository:
 
     def tree(self, commit: str | None = None) -> Tree:
         """The files of a commit (default: `head`), to read and to lay edits over."""
-        return Tree(CommitSource(self._git, self.directory, commit or self.head))
+        with self._locked():
+            wanted = commit or self.head
+            check_commit(wanted)
+            try:
+                return self._loaded(wanted)
+            except RepositoryError:
+                if self._healthy():
+                    raise
+                self._clone()
+                return self._loaded(wanted)
 
     def read(self, path: str, commit: str | None = None) -> bytes:
         """Bytes of one file. Refuses (MISSING) where there is none."""
@@ -209,11 +218,16 @@ class Repository:
             diff=previous.diff if previous else "", next_step="Try again in a minute.",
         )  # fmt: skip
 
+    def _loaded(self, commit: str) -> Tree:
+        source = CommitSource(self._git, self.directory, commit)
+        source.load()
+        return Tree(source)
+
     def _make(
         self, make: Callable[[Tree], Change], base: str, previous: Change | None, expected_effect: str
     ) -> Change:
         try:
-            change = make(self.tree(base))
+            change = make(self._loaded(base))
         except Refusal as refusal:
             if previous is None:
                 raise
@@ -288,6 +302,7 @@ class Repository:
             return self._clone()
         self._clear_stale_locks()
         try:
+            self._git.run("config", "remote.origin.url", self._fetch_url(), git_dir=self.directory)
             return self._fetch()
         except RepositoryTimeout:
             raise
@@ -333,13 +348,8 @@ class Repository:
         self._sweep()
         fresh = self.directory.with_name(f"{self.directory.name}.new")
         fresh.parent.mkdir(parents=True, exist_ok=True)
-        url = (
-            self.url
-            if "://" in self.url or not Path(self.url).exists()
-            else f"file://{Path(self.url).absolute()}"
-        )
         self._git.run("init", "--bare", "--quiet", str(fresh))
-        self._git.run("config", "remote.origin.url", url, git_dir=fresh)
+        self._git.run("config", "remote.origin.url", self._fetch_url(), git_dir=fresh)
         self._git.run("config", "gc.auto", "2000", git_dir=fresh)
         wanted = f"+refs/heads/{self.branch}:refs/remotes/origin/{self.branch}"
         code, out, err = self._git.attempt(
@@ -355,6 +365,11 @@ class Repository:
             shutil.rmtree(self.directory)
         fresh.rename(self.directory)
         return self._commit_of(self.branch)
+
+    def _fetch_url(self) -> str:
+        """The URL; of a local path the form that git can fetch a part of the history from."""
+        local = Path(self.url)
+        return f"file://{local.absolute()}" if "://" not in self.url and local.exists() else self.url
 
     def _sweep(self) -> None:
         for suffix in (".new",):
@@ -448,7 +463,7 @@ def _acquire(descriptor: int, deadline: float) -> None:
 
 def check_branch(branch: str) -> None:
     """Refuse what is not a plain branch name."""
-    if not _BRANCH.match(branch):
+    if not _BRANCH.fullmatch(branch):
         raise RepositoryError(f"{branch!r} is not a name of a branch.")
 
 

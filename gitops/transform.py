@@ -98,6 +98,7 @@ def after_build(flux: FluxPath, instances: list[Instance]) -> None:
     _stamp(flux.common_annotations, instances, "the Flux Kustomization", "flux", "annotations")
     _stamp(flux.common_labels, instances, "the Flux Kustomization", "flux", "labels")
     for instance in instances:
+        instance.built_name = instance.name
         _substitute(instance, flux.substitute)
 
 

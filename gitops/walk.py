@@ -50,6 +50,7 @@ class Instance:
     doubts: list[Refusal] = field(default_factory=list)
     touched: list[tuple[str, str]] = field(default_factory=list)  # (file, what) that changes more than names
     deleted: bool = False
+    built_name: str = ""  # as kustomize leaves it, before variables of Flux
 
     @property
     def kind(self) -> str:
