@@ -145,7 +145,10 @@ SECURE_SSL_REDIRECT = HOLDFAST_TLS
 SECURE_REDIRECT_EXEMPT = [r"^health/"]  # the kubelet probes without TLS
 SECURE_HSTS_SECONDS = 31_536_000 if HOLDFAST_TLS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HOLDFAST_TLS
-SILENCED_SYSTEM_CHECKS = ["security.W021"]  # preloading binds a whole domain, which is not ours to decide
+SILENCED_SYSTEM_CHECKS = [
+    "security.W021",  # preloading binds a whole domain, which is not ours to decide
+    "axes.W002",  # accounts.views.sessions answers a lockout itself, in words
+]
 if HOLDFAST_TRUSTED_PROXIES:  # accounts.middleware.RequestContext drops the header of everybody else
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HOLDFAST_TLS

@@ -1,0 +1,122 @@
+"""Sessions end; nothing typed is lost, nothing is done without one."""
+
+import re
+from datetime import timedelta
+from html import unescape
+from typing import Any
+
+import pytest
+from django.contrib.sessions.backends.db import SessionStore
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import Grant
+from audit.models import Event
+from tests.accounts.conftest import SignIn
+from tests.support.people import PASSWORD, person
+
+pytestmark = pytest.mark.django_db
+
+HTMX = {"HTTP_HX_REQUEST": "true", "HTTP_HX_CURRENT_URL": "http://testserver/account/?tab=2"}
+
+
+def age(browser: Client, **by: Any) -> None:
+    """Moves the marks of the session into the past: `started_at=timedelta(...)`."""
+    session = SessionStore(browser.session.session_key)
+    for name, amount in by.items():
+        session[name] = (timezone.now() - amount).timestamp()
+    session.save()
+
+
+@pytest.fixture
+def browser(sign_in: SignIn) -> Client:
+    return sign_in(person("admin"))
+
+
+def test_it_ends_after_so_many_hours_however_busy(browser: Client) -> None:
+    age(browser, started_at=timedelta(hours=12, seconds=5), seen_at=timedelta(0))
+    assert browser.get("/account/")["Location"] == "/sign-in/?next=%2Faccount%2F"
+    event = Event.objects.get(verb="session.expire")
+    assert (event.actor, event.note) == ("admin", "The session was older than 12 hours.")
+
+
+def test_it_ends_when_nothing_is_done(browser: Client) -> None:
+    age(browser, seen_at=timedelta(minutes=60, seconds=5))
+    assert browser.get("/account/").status_code == 302
+
+
+def test_it_lives_on_while_somebody_is_there(browser: Client) -> None:
+    for _ in range(3):
+        age(browser, seen_at=timedelta(minutes=59))
+        assert browser.get("/account/").status_code == 200
+    assert timezone.now().timestamp() - browser.session["seen_at"] < 60
+
+
+def test_a_page_that_polls_does_not_keep_it_alive(browser: Client) -> None:
+    age(browser, seen_at=timedelta(minutes=59))
+    assert browser.get("/account/", **HTMX).status_code == 200
+    age(browser, seen_at=timedelta(minutes=61))
+    assert browser.get("/account/", **HTMX)["HX-Redirect"]
+
+
+def test_htmx_is_led_to_the_sign_in_and_back_to_the_page_not_the_fragment(browser: Client) -> None:
+    age(browser, seen_at=timedelta(hours=2))
+    answer = browser.get("/audit/", **HTMX)
+    assert answer["HX-Redirect"] == "/sign-in/?next=%2Faccount%2F%3Ftab%3D2"
+    assert answer.content == b""
+
+
+@pytest.mark.parametrize("page", ["http://evil.example/x", "//evil.example", "javascript:alert(1)"])
+def test_htmx_cannot_be_led_to_another_site(page: str) -> None:
+    answer = Client().get("/account/", HTTP_HX_REQUEST="true", HTTP_HX_CURRENT_URL=page)
+    assert answer["HX-Redirect"] == "/sign-in/?next=%2F"
+
+
+def typed(browser: Client, path: str) -> dict[str, str]:
+    """The fields of the form that was held, as the page shows them."""
+    page = browser.get("/held-form/").content.decode()
+    assert f'action="{path}"' in page
+    return {
+        name: unescape(value).removeprefix("\n")
+        for name, value in re.findall(r'name="(\w+)" rows="\d+">(.*?)</textarea>', page, re.S)
+    }
+
+
+@pytest.mark.parametrize("headers", [{}, HTMX])
+def test_what_was_typed_waits_and_can_be_sent_after_signing_in_again(
+    sign_in: SignIn, browser: Client, headers: dict[str, str]
+) -> None:
+    viewer = person("viewer")
+    path = f"/people/{viewer.pk}/grant/"
+    written = {"role": "operator", "namespaces": 'team-a "<b>" & é'}
+    age(browser, seen_at=timedelta(hours=2))
+    led = browser.post(path, written, **headers)
+    assert (led.get("Location") or led["HX-Redirect"]) == "/sign-in/?next=%2Fheld-form%2F"
+    assert Grant.objects.filter(user=viewer).count() == 1
+    back = browser.post("/sign-in/", {"username": "admin", "password": PASSWORD, "next": "/held-form/"})
+    assert back["Location"] == "/held-form/"
+    assert typed(browser, path) == written
+    assert browser.post("/held-form/")["Location"] is not None
+    assert browser.get("/held-form/").status_code == 302
+
+
+def test_somebody_else_never_sees_what_was_typed(browser: Client) -> None:
+    age(browser, seen_at=timedelta(hours=2))
+    browser.post("/people/1/grant/", {"role": "operator", "namespaces": "secret-project"})
+    other = person("viewer")
+    browser.post("/sign-in/", {"username": other.username, "password": PASSWORD})
+    answer = browser.get("/held-form/")
+    assert answer.status_code == 302
+    assert "held_form" not in browser.session
+
+
+def test_passwords_are_never_held(browser: Client) -> None:
+    age(browser, seen_at=timedelta(hours=2))
+    browser.post("/account/", {"current_password": PASSWORD, "new_password": "another-long-one"})
+    assert "held_form" not in browser.session
+
+
+def test_huge_forms_are_not_held(browser: Client) -> None:
+    age(browser, seen_at=timedelta(hours=2))
+    assert browser.post("/people/1/grant/", {"namespaces": "x" * 70_000}).status_code == 303
+    assert "held_form" not in browser.session
