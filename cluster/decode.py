@@ -34,9 +34,14 @@ RESIZING = {"Resizing", "FileSystemResizePending", "ControllerResizeError", "Nod
 IN_TREE = ("host_path", "nfs", "local")
 
 
-def raw_json(raw: msgspec.Raw | None) -> str:
-    """Canonical JSON of a raw part; empty for none and null."""
-    if raw is None:
+def present(raw: msgspec.Raw) -> bool:
+    """True unless the part is absent or null."""
+    return bytes(raw) not in {b"", b"null"}
+
+
+def raw_json(raw: msgspec.Raw) -> str:
+    """Canonical JSON of a raw part; empty for an absent, null or empty one."""
+    if not present(raw):
         return ""
     value = msgspec.json.decode(raw)
     return "" if value in (None, {}, []) else canonical(value)
@@ -98,7 +103,7 @@ def claim(item: wire.ClaimW, resource: Resource) -> Claim:
 def volume(item: wire.VolumeW, resource: Resource) -> Volume:
     spec = msgspec.json.decode(item.spec, type=wire.VolumeSpecW)
     ref = spec.claim_ref
-    in_tree = next((name for name in IN_TREE if getattr(spec, name) is not None), "")
+    in_tree = next((name for name in IN_TREE if present(getattr(spec, name))), "")
     return Volume(
         **meta(item, resource),
         phase=item.status.phase or "Pending",
@@ -152,10 +157,8 @@ def snapshot(item: wire.SnapshotW, resource: Resource) -> Snapshot:
     )
 
 
-def _time(raw: msgspec.Raw | None) -> datetime | None:
-    if raw is None or bytes(raw) == b"null":
-        return None
-    return msgspec.json.decode(raw, type=datetime)
+def _time(raw: msgspec.Raw) -> datetime | None:
+    return msgspec.json.decode(raw, type=datetime) if present(raw) else None
 
 
 def snapshot_content(item: wire.SnapshotContentW, resource: Resource) -> SnapshotContent:

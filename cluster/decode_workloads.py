@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from cluster import wire_workloads as wire
-from cluster.decode import conditions, meta, raw_json
+from cluster.decode import conditions, meta, present, raw_json
 from cluster.kinds import Resource
 from cluster.values import Autoscaler, ContainerState, DisruptionBudget, JobStatus, Pod, Workload
 
@@ -54,7 +54,7 @@ def _container(status: wire.ContainerStatusW) -> ContainerState:
 
 def pod(item: wire.PodW, resource: Resource) -> Pod:
     spec, status = item.spec, item.status
-    ephemeral = tuple(f"{item.metadata.name}-{v.name}" for v in spec.volumes or () if v.ephemeral is not None)
+    ephemeral = tuple(f"{item.metadata.name}-{v.name}" for v in spec.volumes or () if present(v.ephemeral))
     read_only = tuple(
         v.persistent_volume_claim.claim_name
         for v in spec.volumes or ()
@@ -91,8 +91,8 @@ def selector_text(selector: wire.SelectorW | None) -> str:
     return ",".join(parts)
 
 
-def _active(raw: msgspec.Raw | None) -> int:
-    value = msgspec.json.decode(raw) if raw is not None else 0
+def _active(raw: msgspec.Raw) -> int:
+    value = msgspec.json.decode(raw) if present(raw) else 0
     return len(value) if isinstance(value, list) else int(value or 0)
 
 

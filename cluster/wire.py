@@ -8,6 +8,8 @@ from typing import Generic, TypeVar
 from msgspec import Raw, Struct, field
 
 Quantity = str | int | float
+# A part that is carried along as text: msgspec takes no `Raw | None`, so empty bytes stand for absent.
+NOTHING = Raw()
 
 
 class OwnerReferenceW(Struct, rename="camel", gc=False):
@@ -80,7 +82,7 @@ class ClaimSpecW(Struct, rename="camel"):
     volume_name: str | None = None
     volume_mode: str | None = None
     volume_attributes_class_name: str | None = None
-    selector: Raw | None = None
+    selector: Raw = NOTHING
     data_source_ref: LocalRefW | None = None
     data_source: LocalRefW | None = None
 
@@ -110,11 +112,11 @@ class VolumeSpecW(Struct, rename="camel"):
     storage_class_name: str | None = None
     volume_mode: str | None = None
     volume_attributes_class_name: str | None = None
-    node_affinity: Raw | None = None
+    node_affinity: Raw = NOTHING
     csi: CSIW | None = None
-    host_path: Raw | None = None
-    nfs: Raw | None = None
-    local: Raw | None = None
+    host_path: Raw = NOTHING
+    nfs: Raw = NOTHING
+    local: Raw = NOTHING
 
 
 class PhaseW(Struct, rename="camel"):
@@ -172,7 +174,7 @@ class SnapshotErrorW(Struct):
 
 class SnapshotStatusW(Struct, rename="camel"):
     bound_volume_snapshot_content_name: str | None = None
-    creation_time: Raw | None = None  # a time in a snapshot, nanoseconds in a content
+    creation_time: Raw = NOTHING  # a time in a snapshot, nanoseconds in a content
     ready_to_use: bool | None = None
     restore_size: Quantity | None = None
     snapshot_handle: str | None = None

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from msgspec import Raw, Struct, field
 
-from cluster.wire import ClaimW, ConditionW, LocalRefW, ObjectW
+from cluster.wire import NOTHING, ClaimW, ConditionW, LocalRefW, ObjectW
 
 
 class ClaimSourceW(Struct, rename="camel"):
@@ -17,7 +17,7 @@ class ClaimSourceW(Struct, rename="camel"):
 class PodVolumeW(Struct, rename="camel"):
     name: str = ""
     persistent_volume_claim: ClaimSourceW | None = None
-    ephemeral: Raw | None = None
+    ephemeral: Raw = NOTHING
 
 
 class ContainerW(Struct):
@@ -29,9 +29,9 @@ class PodSpecW(Struct, rename="camel"):
     volumes: list[PodVolumeW] | None = None
     containers: list[ContainerW] | None = None
     node_name: str | None = None
-    node_selector: Raw | None = None
-    affinity: Raw | None = None
-    tolerations: Raw | None = None
+    node_selector: Raw = NOTHING
+    affinity: Raw = NOTHING
+    tolerations: Raw = NOTHING
     service_account_name: str | None = None
 
 
@@ -132,7 +132,7 @@ class WorkloadStatusW(Struct, rename="camel"):
     number_ready: int | None = None
     number_available: int | None = None
     observed_generation: int | None = None
-    active: Raw | None = None  # a number in a Job, a list in a CronJob
+    active: Raw = NOTHING  # a number in a Job, a list in a CronJob
     succeeded: int | None = None
     failed: int | None = None
     conditions: list[ConditionW] | None = None
