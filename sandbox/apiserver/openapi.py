@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sandbox.apiserver import builtin_schema
 from sandbox.apiserver.resources import Registry, ResourceType
 
 Json = dict[str, Any]
@@ -42,7 +43,7 @@ class OpenApi:
         schemas: Json = {}
         for resource in resources:
             paths |= _paths(resource)
-            schemas[_schema_name(resource)] = _schema(resource)
+            _add_schema(resource, schemas)
         return {
             "openapi": "3.0.0",
             "info": {"title": "Kubernetes", "version": "v1.33.1"},
@@ -56,13 +57,21 @@ def _gvk(resource: ResourceType) -> Json:
 
 
 def _schema_name(resource: ResourceType) -> str:
-    domain = ".".join(reversed(resource.group.split("."))) if resource.group else "io.k8s.api.core"
+    if root := builtin_schema.root_of(resource):
+        return builtin_schema.schema_name(root)
+    domain = ".".join(reversed(resource.group.split(".")))
     return f"{domain}.{resource.version}.{resource.kind}"
 
 
-def _schema(resource: ResourceType) -> Json:
-    schema = dict(resource.schema or {"type": "object", "x-kubernetes-preserve-unknown-fields": True})
-    return {**schema, "x-kubernetes-group-version-kind": [_gvk(resource)]}
+def _add_schema(resource: ResourceType, schemas: Json) -> None:
+    name = _schema_name(resource)
+    if root := builtin_schema.root_of(resource):
+        builtin_schema.openapi_schemas(root, schemas)
+    else:
+        schemas[name] = dict(
+            resource.schema or {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+        )
+    schemas[name]["x-kubernetes-group-version-kind"] = [_gvk(resource)]
 
 
 def _query(name: str, kind: str = "string") -> Json:

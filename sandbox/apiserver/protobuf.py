@@ -20,7 +20,7 @@ from sandbox.apiserver.errors import StatusError, bad_request
 Json = dict[str, Any]
 MAGIC = b"k8s\0"
 
-_INLINE = frozenset(
+INLINE = frozenset(
     [
         "volumeSource",
         "persistentVolumeSource",
@@ -73,7 +73,7 @@ def is_protobuf(body: bytes) -> bool:
 
 
 @cache
-def _fields() -> Json:
+def fields_table() -> Json:
     found: Json = json.loads(Path(__file__).with_name("protobuf_fields.json").read_text())
     return found
 
@@ -84,7 +84,7 @@ def decode(body: bytes) -> Json:
         envelope = {number: value for number, _, value in _parts(body[len(MAGIC) :])}
         meta = {number: value.decode() for number, _, value in _parts(envelope[1])}
         api_version, kind = meta.get(1, ""), meta.get(2, "")
-        root = _fields()["roots"].get(f"{api_version}/{kind}")
+        root = fields_table()["roots"].get(f"{api_version}/{kind}")
         if root is None:
             message = (
                 f"a protobuf body of {api_version}, Kind={kind} is not known here; send application/json"
@@ -132,7 +132,7 @@ def _message(data: bytes, name: str) -> Json:
     special = _SPECIAL.get(name)
     if special is not None:
         raise ValueError(f"{name} is not an object")
-    known = _fields()["messages"][name]
+    known = fields_table()["messages"][name]
     found: Json = {}
     for number, wire, value in _parts(data):
         declared = known.get(str(number))
@@ -149,7 +149,7 @@ def _set(found: Json, declared: str, wire: int, value: Any) -> None:
         found.setdefault(field, {})[key] = entry
     elif kind.startswith("*"):
         found.setdefault(field, []).extend(_repeated(kind[1:], wire, value, inner))
-    elif field in _INLINE and kind == "m":
+    elif field in INLINE and kind == "m":
         found.update(_message(value, inner))
     else:
         decoded = _single(kind, value, inner)
