@@ -1,0 +1,213 @@
+"""Exports that verify offline, with nothing but Python."""
+
+import csv
+import hashlib
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+
+from accounts.models import User
+from audit.exporting import COLUMNS, export
+from audit.listing import Filters, matching
+from audit.models import Event
+from audit.trail import Actor
+from tests.audit.conftest import note
+from tests.support.audit import assert_audited
+from tests.support.people import person
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def unpacked(tmp_path: Path) -> Path:
+    """The whole trail, exported and unpacked."""
+    for number in range(1, 6):
+        note(
+            number,
+            namespace="team-a" if number % 2 else "team-b",
+            note="",
+            before={"é": [1.5, None, "\u2028"]},
+        )
+    return unpack(tmp_path, Event.objects.all(), Filters())
+
+
+def unpack(place: Path, found: Any, filters: Filters) -> Path:
+    export(place / "export.zip", found, filters=filters, by=Actor("auditor", "auditor"))
+    with zipfile.ZipFile(place / "export.zip") as archive:
+        archive.extractall(place / "out")
+    return place / "out"
+
+
+def verify(place: Path, *options: str) -> tuple[int, str]:
+    """Runs the program of the export itself, isolated: no site packages, no environment."""
+    command = [sys.executable, "-I", "-S", str(place / "verify_export.py"), str(place), *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd="/", env={})
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_whole_export_is_whole_unpacked_and_as_a_zip(unpacked: Path) -> None:
+    last = Event.objects.get(sequence=5)
+    code, said = verify(unpacked, "--expect", last.hash)
+    assert (code, f"last hash: {last.hash}" in said) == (0, True), said
+    assert "WHOLE: 5 events, 1 to 5 (unbroken)" in said
+    program = unpacked.rename(unpacked.with_name("elsewhere")) / "verify_export.py"
+    done = subprocess.run(
+        [sys.executable, "-I", str(program), str(unpacked.with_name("export.zip"))], timeout=60
+    )
+    assert done.returncode == 0
+
+
+def test_it_finds_that_a_checkpoint_does_not_fit(unpacked: Path) -> None:
+    code, said = verify(unpacked, "--expect", "0" * 64)
+    assert code == 1
+    assert "no event has the hash" in said
+
+
+def lines(place: Path, change: Callable[[list[Any]], list[Any]]) -> None:
+    file = place / "events.jsonl"
+    events = change([json.loads(line) for line in file.read_text().split("\n") if line])
+    file.write_text(
+        "".join(
+            json.dumps(e, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n" for e in events
+        )
+    )
+
+
+def rehash(event: dict[str, Any]) -> dict[str, Any]:
+    covered = {name: value for name, value in event.items() if name != "hash"}
+    data = json.dumps(covered, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return {**covered, "hash": hashlib.sha256(data).hexdigest()}
+
+
+TAMPERINGS: dict[str, tuple[Callable[[list[Any]], list[Any]], str]] = {
+    "changed": (
+        lambda events: [*events[:2], {**events[2], "actor": "viewer"}, *events[3:]],
+        "event 3: its content does not fit",
+    ),
+    "changed and hashed anew": (
+        lambda events: [*events[:2], rehash({**events[2], "actor": "viewer"}), *events[3:]],
+        "event 4: does not follow",
+    ),
+    "one gone": (lambda events: [*events[:2], *events[3:]], "event 4: events are missing before it"),
+    "swapped": (lambda events: [*events[:2], events[3], events[2], events[4]], "event 3: is out of order"),
+    "cut off": (lambda events: events[:3], "holds 3 events, the manifest says 5"),
+    "beginning gone": (lambda events: events[1:], "the manifest says that the export begins at 1"),
+    "added": (
+        lambda events: [*events, rehash({**events[4], "sequence": 6, "previous_hash": events[4]["hash"]})],
+        "holds 6 events, the manifest says 5",
+    ),
+}
+
+
+@pytest.mark.parametrize("mend_manifest", [False, True])
+@pytest.mark.parametrize("name", sorted(TAMPERINGS))
+def test_it_finds_tampering_even_where_the_manifest_was_mended(
+    unpacked: Path, name: str, mend_manifest: bool
+) -> None:
+    change, expected = TAMPERINGS[name]
+    lines(unpacked, change)
+    if mend_manifest:
+        mend(unpacked)
+    code, said = verify(unpacked)
+    assert code == 1
+    assert expected in said
+    assert ("is not the file that the manifest names" in said) != mend_manifest
+
+
+def mend(place: Path) -> None:
+    manifest = json.loads((place / "manifest.json").read_text())
+    for name, entry in manifest["files"].items():
+        entry["sha256"] = hashlib.sha256((place / name).read_bytes()).hexdigest()
+    (place / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_it_finds_a_table_that_says_something_else(unpacked: Path) -> None:
+    table = unpacked / "events.csv"
+    table.write_text(table.read_text().replace('"operator"', '"viewer"', 1))
+    mend(unpacked)
+    code, said = verify(unpacked)
+    assert code == 1
+    assert "events.csv: event 1: actor differs" in said
+
+
+def test_it_finds_a_file_that_does_not_belong(unpacked: Path) -> None:
+    (unpacked / "note.txt").write_text("x")
+    assert verify(unpacked)[0] == 1
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"form": "other"}'])
+def test_what_is_no_export_is_said_to_be_none(unpacked: Path, content: str) -> None:
+    (unpacked / "manifest.json").write_text(content)
+    assert verify(unpacked)[0] == 2
+
+
+def test_no_cell_is_a_formula_and_every_time_is_utc(tmp_path: Path) -> None:
+    for start in "=+-@\t\r\n'\uff1d":
+        note(1, key=f"{start}cmd|' /C calc'!A0", note=f"{start}1+1")
+    place = unpack(tmp_path, Event.objects.all(), Filters())
+    assert verify(place)[0] == 0
+    rows = list(csv.DictReader(io.StringIO((place / "events.csv").read_bytes().decode(), newline="")))
+    assert tuple(rows[0]) == COLUMNS
+    assert all(row["at"].endswith("Z") and row["at"][10] == "T" for row in rows)
+    assert [row["key"][:2] for row in rows] == [f"'{start}" for start in "=+-@\t\r\n'\uff1d"]
+
+
+def test_a_selection_verifies_as_a_selection(tmp_path: Path) -> None:
+    for number in range(6):
+        note(number, namespace="team-a" if number % 2 else "team-b")
+    filters = Filters(namespace="team-a")
+    place = unpack(tmp_path, matching(filters, person("auditor")), filters)
+    code, said = verify(place)
+    assert (code, "a selection" in said) == (0, True)
+    assert json.loads((place / "manifest.json").read_text())["filters"] == {"namespace": "team-a"}
+
+
+def ask(user: User, **filters: str) -> Any:
+    browser = Client()
+    browser.force_login(user)
+    return browser.post("/audit/export/", filters)
+
+
+def test_the_page_exports_what_one_may_see_and_what_was_filtered() -> None:
+    for number, namespace in enumerate(["team-a", "team-b", "team-a", ""]):
+        note(number, namespace=namespace, verb="thing.touch" if number else "thing.make")
+    archive = zipfile.ZipFile(
+        io.BytesIO(b"".join(ask(person("auditor", "team-a"), verb="thing.touch").streaming_content))
+    )
+    assert [json.loads(line)["key"] for line in archive.read("events.jsonl").splitlines()] == ["thing-2"]
+    event = Event.objects.order_by("-sequence")[0]
+    assert (event.verb, event.actor, event.after["filters"]) == (
+        "audit.export",
+        "auditor",
+        {"verb": "thing.touch"},
+    )
+
+
+def test_nobody_exports_without_an_event() -> None:
+    note(1)
+    browser = Client()
+    browser.force_login(person("auditor"))
+    browser.get("/audit/")
+    assert_audited(lambda: browser.post("/audit/export/"))
+
+
+def test_a_filter_that_cannot_be_read_exports_nothing() -> None:
+    assert ask(person("auditor"), since="yesterday").status_code == 422
+    assert not Event.objects.filter(verb="audit.export").exists()
+
+
+def test_the_command_exports_the_whole_trail(tmp_path: Path) -> None:
+    note(1)
+    call_command("audit", "export", "--out", str(tmp_path / "new"))
+    (file,) = (tmp_path / "new").iterdir()
+    with zipfile.ZipFile(file) as archive:
+        assert json.loads(archive.read("manifest.json"))["count"] == 1
