@@ -1,5 +1,6 @@
 """Template tags: sizes, rates, times, icons, badges, query strings. All logic that templates would otherwise grow."""
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -139,3 +140,9 @@ def _diff_class(line: str) -> str:
 def get(mapping: dict[str, Any], key: str) -> Any:
     """An entry of a dictionary, or None."""
     return mapping.get(key)
+
+
+@register.filter
+def pretty(value: Any) -> str:
+    """JSON with indentation."""
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)

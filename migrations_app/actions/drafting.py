@@ -61,9 +61,17 @@ def set_source(*, by: User, migration: Migration, application: str, claims: Sequ
 
 
 def set_destination(
-    *, by: User, migration: Migration, namespace: str, claims: Mapping[str, tuple[str, str, int]]
+    *,
+    by: User,
+    migration: Migration,
+    namespace: str,
+    claims: Mapping[str, tuple[str, str, int]],
+    owner: Mapping[str, Any],
 ) -> None:
-    """Where the claims go. `claims` maps a source name to (destination name, storage class or "", bytes or 0)."""
+    """Where the claims go. `claims` maps a source name to (destination name, storage class or "", bytes or 0).
+
+    `owner` names the Kustomization that applies the destination (keys namespace and name), or is empty.
+    """
     with _editing(migration):
         names = [name for name, _, _ in claims.values()]
         doubled = sorted({name for name in names if names.count(name) > 1})
@@ -77,7 +85,7 @@ def set_destination(
             Transfer.objects.filter(pk=transfer.pk).update(
                 destination_name=name, destination_class=storage_class, destination_bytes=size
             )
-        _edit(migration, destination_namespace=namespace)
+        _edit(migration, destination_namespace=namespace, destination_owner=dict(owner))
         _record(
             migration,
             by,

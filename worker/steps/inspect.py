@@ -28,7 +28,8 @@ def tick(context: Context) -> Outcome:
         context.evidence("facts", found, transfer)
     known = [owner for owner in owners if owner.get("kind") in {"Kustomization", "HelmRelease"}]
     migration.source_owner = _one_owner(known)
-    migration.save(update_fields=["source_owner"])
+    migration.destination_owner = _destination_owner(context)
+    migration.save(update_fields=["source_owner", "destination_owner"])
     return Done(f"Read {len(context.transfers)} claims and what uses them.")
 
 
@@ -57,6 +58,15 @@ def _one_owner(owners: list[dict[str, Any]]) -> dict[str, Any]:
     kustomizations = [o for o in ordered if o["kind"] == "Kustomization"]
     first = (kustomizations or ordered or [{}])[0]
     return {**first, "others": [o for o in ordered if o is not first]} if first else {}
+
+
+def _destination_owner(context: Context) -> dict[str, Any]:
+    """The chosen Kustomization as it is now; its name alone when it is not there, which preflight says."""
+    chosen = context.migration.destination_owner
+    if not chosen:
+        return {}
+    found = context.cluster.get_kustomization(chosen["namespace"], chosen["name"])
+    return facts.kustomization_facts(found) if found else {"namespace": chosen["namespace"], "name": chosen["name"]}
 
 
 def _gone(namespace: str, name: str) -> Problem:

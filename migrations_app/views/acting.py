@@ -1,0 +1,100 @@
+"""Buttons of a migration: one action each, POST only."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_POST
+
+from accounts.access import needs
+from migrations_app.actions import gates, running
+from migrations_app.models import Migration
+from migrations_app.problems import Stale
+from migrations_app.rules.going_back import roll_back_plan, undo_plan
+from migrations_app.views.shared import attempt, check_edit, load, person, see_other
+
+_PERMISSION = {"purge": "cleanup.purge"}
+_ACTIONS: dict[str, Callable[..., Any]] = {
+    "continue": gates.go_on,
+    "pause": running.pause,
+    "resume": running.resume,
+    "retry": running.retry,
+    "abort": running.abort,
+    "roll-back": running.roll_back,
+    "undo": running.undo,
+    "purge": running.purge,
+}
+_DONE = {
+    "continue": "It goes on.",
+    "pause": "Paused.",
+    "resume": "It goes on.",
+    "retry": "A new attempt begins.",
+    "abort": "It stops where it stands.",
+    "roll-back": "Roll back begins.",
+    "undo": "Undo begins.",
+    "purge": "The source volumes are being deleted.",
+}
+# These show what they will do before they do it.
+_SHOWN_FIRST = {"abort", "roll-back", "undo", "purge"}
+
+
+@needs("migrations.view", write="migrations.view")
+def act(request: HttpRequest, reference: str, verb: str) -> HttpResponse:
+    """GET shows what the action will do, POST does it."""
+    if verb not in _ACTIONS:
+        raise Http404
+    migration = load(request, reference)
+    check_edit(request, migration, _PERMISSION.get(verb, "migrations.edit"))
+    if request.method != "POST":
+        return render(
+            request,
+            "migrations/confirm.html",
+            {"migration": migration, "verb": verb, "lines": _lines(migration, verb)},
+        )
+    seen = request.POST.get("version", "")
+    if seen.isdecimal() and int(seen) != migration.version and verb in _SHOWN_FIRST:
+        attempt(request, _stale)
+        return see_other("migration", reference)
+    arguments: dict[str, Any] = {"by": person(request), "migration": migration}
+    if verb == "purge":
+        arguments["typed"] = request.POST.get("typed", "")
+    if verb in {"roll-back", "undo"}:
+        arguments["reason"] = request.POST.get("reason", "")[:2000]
+    if not attempt(request, lambda: _ACTIONS[verb](**arguments), done=_DONE[verb]) and verb == "purge":
+        return see_other("migration-act", reference, verb)
+    return see_other("migration", reference)
+
+
+def _stale() -> None:
+    raise Stale
+
+
+def _lines(migration: Migration, verb: str) -> list[str]:
+    if verb == "roll-back":
+        return roll_back_plan(migration)
+    if verb == "undo":
+        return undo_plan(migration)
+    if verb == "abort":
+        return [
+            "Delete the mover Jobs that run, with their pods.",
+            "Change nothing else: the application stays stopped if it was stopped.",
+        ]
+    if verb == "purge":
+        volumes = [t.source_volume for t in migration.transfers.all()]
+        return [f"Delete volume {name} and the data in it, for good." for name in volumes]
+    return []
+
+
+@needs("migrations.edit")
+@require_POST
+def confirm_test(request: HttpRequest, reference: str) -> HttpResponse:
+    migration = load(request, reference)
+    check_edit(request, migration)
+    note = request.POST.get("note", "")[:4000]
+    attempt(
+        request,
+        lambda: gates.confirm_test(by=person(request), migration=migration, note=note),
+        done="The test is confirmed. A second person is asked to sign off.",
+    )
+    return see_other("migration", reference)

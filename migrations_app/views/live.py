@@ -1,0 +1,207 @@
+"""The page of one migration, and its tabs. One URL a tab; htmx only asks for the part that changes."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from accounts.access import needs
+from accounts.permissions import can
+from audit.models import Event
+from migrations_app import procedure
+from migrations_app.models import LogLine, Migration, StepRun
+from migrations_app.rules.possible import buttons
+from migrations_app.states import State, StepState, Verdict
+from migrations_app.views.shared import allowed_in, load
+
+# Longer than this without a word from a mover, and the page says so.
+SILENT = timedelta(seconds=15)
+# How soon the page looks again: quick while something happens, slow while a person is awaited.
+BUSY_POLL_S, SLOW_POLL_S = 1, 5
+LOG_LINES = 400
+
+
+@needs("migrations.view")
+def migration(request: HttpRequest, reference: str) -> HttpResponse:
+    found = load(request, reference)
+    template = "migrations/_live.html" if _is_poll(request) else "migrations/migration.html"
+    return render(request, template, {**frame(request, found, "progress"), **_progress(request, found)})
+
+
+def _is_poll(request: HttpRequest) -> bool:
+    return bool(getattr(request, "htmx", False)) and not request.headers.get("HX-History-Restore-Request")
+
+
+def frame(request: HttpRequest, found: Migration, tab: str) -> dict[str, Any]:
+    """What every tab shows around itself."""
+    return {
+        "migration": found,
+        "state": found.state_value,
+        "tab": tab,
+        "buttons": buttons(found, allowed=allowed_in(request, found)),
+        "may_edit": can(request.user, "migrations.edit", namespace=found.source_namespace),  # type: ignore[arg-type]
+        "shout": found.sign_off_requests.filter(decisions__kind="break-glass").exists(),
+    }
+
+
+def _progress(request: HttpRequest, found: Migration) -> dict[str, Any]:
+    return {
+        "phases": phases(found),
+        "transfers": [(t, progress_of(found, t.progress)) for t in found.transfers.all()],
+        "poll_s": poll_s(found),
+        "recent": events_of(found)[:8],
+        "sign_off": found.sign_off_requests.order_by("-id").first(),
+    }
+
+
+def poll_s(found: Migration) -> int:
+    """Seconds until the page looks again; 0 when nothing will change by itself."""
+    if found.is_finished or found.state in {State.ABORTED, State.DRAFT}:
+        return 0
+    busy = found.is_ticking and found.state not in {State.WAITING, State.RETAINED}
+    return BUSY_POLL_S if busy else SLOW_POLL_S
+
+
+def phases(found: Migration) -> list[dict[str, Any]]:
+    """The table of the procedure with what became of each step: its last attempt, its state, how often it was tried."""
+    latest: dict[str, StepRun] = {run.step: run for run in found.runs.order_by("id")}
+    return [
+        {"phase": phase.label, "steps": [_step(found, step, latest.get(step.key)) for step in steps]}
+        for phase, steps in procedure.by_phase()
+    ]
+
+
+def _step(found: Migration, step: procedure.Step, run: StepRun | None) -> dict[str, Any]:
+    ahead = procedure.is_before(found.current_step, step.key)
+    state = StepState.PENDING if run is None or ahead else run.state_value
+    if found.state in {State.PAUSED, State.ABORTED} and state == StepState.RUNNING:
+        state = StepState.WAITING
+    return {
+        "step": step,
+        "state": state,
+        "run": None if ahead else run,
+        "current": found.current_step == step.key and not found.is_finished,
+    }
+
+
+def progress_of(found: Migration, said: dict[str, Any]) -> dict[str, Any] | None:
+    """What the mover said last, with rate, remaining time and silence; None when it is not at work."""
+    if not said or said.get("step") != found.current_step or found.state != State.RUNNING:
+        return None
+    at = parse_datetime(said.get("at", "")) or timezone.now()
+    silent = timezone.now() - at
+    rate, total, done = said.get("rate_bytes_per_second"), said.get("bytes_total"), said.get("bytes") or 0
+    eta = (total - done) / rate if rate and total and total > done else None
+    return {
+        **said,
+        "rate": rate,
+        "eta_s": eta,
+        "silent_s": silent.total_seconds() if silent > SILENT else None,
+    }
+
+
+def events_of(found: Migration):  # type: ignore[no-untyped-def]
+    """Events about the migration and about what it changed, newest first."""
+    about = Q(kind="migration", key=found.reference) | Q(after__migration=found.reference)
+    return Event.objects.filter(about).order_by("-sequence")
+
+
+@needs("migrations.view")
+def plan(request: HttpRequest, reference: str) -> HttpResponse:
+    found = load(request, reference)
+    return render(request, "migrations/plan.html", {**frame(request, found, "plan"), **plan_context(found)})
+
+
+def plan_context(found: Migration) -> dict[str, Any]:
+    """The plan as pages show it: checks with their verdicts, objects by step, Git changes."""
+    grouped: list[dict[str, Any]] = []
+    for item in found.plan.get("objects", []):
+        if not grouped or grouped[-1]["step"].key != item["step"]:
+            grouped.append({"step": procedure.BY_KEY[item["step"]], "objects": []})
+        grouped[-1]["objects"].append(item)
+    return {
+        "plan": found.plan,
+        "grouped": grouped,
+        "checks": [(Verdict(c["verdict"]), c) for c in found.plan.get("checks", [])],
+    }
+
+
+@needs("migrations.view")
+def logs(request: HttpRequest, reference: str) -> HttpResponse:
+    """Lines that movers printed, kept when their pods are gone."""
+    found = load(request, reference)
+    rows = LogLine.objects.filter(migration=found)
+    jobs = list(rows.order_by().values_list("job", flat=True).distinct())
+    job = request.GET.get("job", "")
+    if job not in jobs:
+        job = ""
+    shown = rows.filter(job=job) if job else rows
+    if request.GET.get("download"):
+        text = "".join(
+            f"{line.at.isoformat()} {line.job} {line.text}\n" for line in shown.order_by("id").iterator()
+        )
+        name = f"{found.reference}{'-' + job if job else ''}.log"
+        return HttpResponse(
+            text,
+            content_type="text/plain; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        )
+    lines = list(shown.order_by("-id")[:LOG_LINES])[::-1]
+    template = "migrations/_logs.html" if _is_poll(request) else "migrations/logs.html"
+    context = {
+        "jobs": jobs,
+        "job": job,
+        "lines": lines,
+        "more": shown.count() - len(lines),
+        "poll_s": poll_s(found),
+    }
+    return render(request, template, {**frame(request, found, "logs"), **context})
+
+
+@needs("migrations.view")
+def evidence(request: HttpRequest, reference: str) -> HttpResponse:
+    found = load(request, reference)
+    rows = found.evidence.select_related("transfer").order_by("-id")
+    context = {"rows": rows, "proofs": proofs(found)}
+    return render(request, "migrations/evidence.html", {**frame(request, found, "evidence"), **context})
+
+
+def proofs(found: Migration) -> list[dict[str, Any]]:
+    """For each claim: digests and counts of both sides, and the differences that verify found, if any."""
+    rows = []
+    for transfer in found.transfers.all():
+        kinds = found.evidence.filter(transfer=transfer, kind__in=["verify", "differences"])
+        last = kinds.order_by("-id").first()
+        release = found.evidence.filter(transfer=transfer, kind="source-digest").order_by("-id").first()
+        rows.append(
+            {
+                "transfer": transfer,
+                "evidence": last,
+                "result": last.data if last else None,
+                "release": release,
+            }
+        )
+    return rows
+
+
+@needs("migrations.view")
+def changes(request: HttpRequest, reference: str) -> HttpResponse:
+    """Every change that was made to the cluster or to Git: intended, made, refused, undone."""
+    found = load(request, reference)
+    return render(
+        request,
+        "migrations/changes.html",
+        {**frame(request, found, "changes"), "intents": found.intents.order_by("id")},
+    )
+
+
+@needs("migrations.view")
+def timeline(request: HttpRequest, reference: str) -> HttpResponse:
+    found = load(request, reference)
+    page = Paginator(events_of(found), 100).get_page(request.GET.get("page"))
+    return render(request, "migrations/timeline.html", {**frame(request, found, "timeline"), "page": page})

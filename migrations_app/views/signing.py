@@ -1,0 +1,143 @@
+"""The sign-off page: what will be destroyed, the proof, what undoes it, who did what; and the decision."""
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_POST
+
+from accounts.access import needs
+from accounts.permissions import can
+from dashboard.models import Claim
+from migrations_app.actions import signing
+from migrations_app.models import Decision, Migration, SignOffRequest
+from migrations_app.problems import Refused
+from migrations_app.rules import signoff as rules
+from migrations_app.views import live
+from migrations_app.views.shared import attempt, check_edit, load, person, see_other
+
+
+@needs("migrations.view")
+def sign_off(request: HttpRequest, reference: str) -> HttpResponse:
+    migration = load(request, reference)
+    asked = migration.sign_off_requests.order_by("-id").first()
+    context = {
+        **live.frame(request, migration, "sign-off"),
+        "asked": asked,
+        "earlier": migration.sign_off_requests.order_by("-id")[1:],
+        "proofs": live.proofs(migration),
+        "health": _health(migration),
+        "protection": _protection(migration),
+        "why_not": _why_not(request, migration, asked),
+        "void": rules.why_void(asked) if asked and asked.state in {"open", "approved"} else "",
+        "eligible": [user.get_username() for user in rules.eligible(migration)],
+        "excluded": rules.excluded(migration),
+        "test": migration.evidence.filter(kind="test").last(),
+        "deployed": migration.evidence.filter(kind="deployed").last(),
+        "break_glass": _may_break_glass(request, migration, asked),
+        **live.plan_context(migration),
+    }
+    return render(request, "migrations/sign_off.html", context)
+
+
+def _health(migration: Migration) -> dict[str, object] | None:
+    run = migration.runs.filter(step="sign-off").order_by("-attempt").first()
+    return run.memory.get("health") if run else None
+
+
+def _protection(migration: Migration) -> list[Claim]:
+    names = list(migration.transfers.values_list("source_name", flat=True))
+    rows = Claim.objects.present().filter(cluster=migration.cluster, namespace=migration.source_namespace)
+    return list(rows.filter(name__in=names))
+
+
+def _why_not(request: HttpRequest, migration: Migration, asked: SignOffRequest | None) -> str:
+    """Why this person cannot decide now; empty when they can."""
+    if asked is None:
+        return "Nothing is asked yet: the sign-off comes after the test."
+    if asked.state != SignOffRequest.State.OPEN:
+        return f"The request is not open: {asked.get_state_display().lower()}."
+    try:
+        rules.check_may_decide(person(request), migration)
+    except Refused as refusal:
+        return refusal.reason
+    return ""
+
+
+def _may_break_glass(request: HttpRequest, migration: Migration, asked: SignOffRequest | None) -> bool:
+    return bool(
+        settings.HOLDFAST_BREAK_GLASS
+        and asked
+        and asked.state == SignOffRequest.State.OPEN
+        and can(request.user, "breakglass.use", namespace=migration.source_namespace)  # type: ignore[arg-type]
+    )
+
+
+_KINDS = {"approve": Decision.Kind.APPROVE, "reject": Decision.Kind.REJECT, "ask": Decision.Kind.ASK}
+_SAID = {
+    "approve": "You approved. Release begins when all approvals are there.",
+    "reject": "You rejected it. The source stays.",
+    "ask": "Your question is recorded.",
+}
+
+
+@needs("signoff.give")
+@require_POST
+def decide(request: HttpRequest, reference: str) -> HttpResponse:
+    migration = load(request, reference)
+    kind = request.POST.get("decision", "")
+    asked = migration.sign_off_requests.filter(pk=_number(request.POST.get("request", ""))).first()
+
+    def action() -> None:
+        if asked is None or kind not in _KINDS:
+            raise Refused(
+                "The form does not fit this migration. Nothing was signed.", next="Open the page again."
+            )
+        signing.decide(
+            by=person(request),
+            request=asked,
+            kind=_KINDS[kind],
+            text=request.POST.get("text", "")[:4000],
+            covers_digest=request.POST.get("covers_digest", ""),
+        )
+
+    attempt(request, action, done=_SAID.get(kind, ""))
+    return see_other("sign-off", reference)
+
+
+@needs("migrations.edit")
+@require_POST
+def ask_again(request: HttpRequest, reference: str) -> HttpResponse:
+    migration = load(request, reference)
+    check_edit(request, migration)
+    attempt(
+        request,
+        lambda: signing.ask_again(by=person(request), migration=migration),
+        done="A new request is open.",
+    )
+    return see_other("sign-off", reference)
+
+
+@needs("breakglass.use")
+@require_POST
+def break_glass(request: HttpRequest, reference: str) -> HttpResponse:
+    migration = load(request, reference)
+    asked = migration.sign_off_requests.order_by("-id").first()
+
+    def action() -> None:
+        if asked is None:
+            raise Refused("Nothing is asked yet.")
+        signing.break_glass(
+            by=person(request),
+            request=asked,
+            reason=request.POST.get("reason", "")[:4000],
+            covers_digest=request.POST.get("covers_digest", ""),
+        )
+
+    attempt(
+        request, action, done="You approved alone. It is recorded, and shown on every page of this migration."
+    )
+    return see_other("sign-off", reference)
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() and len(text) < 12 else 0

@@ -1,0 +1,313 @@
+"""The wizard: a server-side draft with a URL a page, so that refresh, Back and tomorrow all work."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_POST
+
+from accounts import permissions
+from accounts.access import needs
+from dashboard.models import Claim, Cluster, GitOpsFact, NamespaceFact
+from migrations_app.actions import drafting, running
+from migrations_app.forms import DestinationForm, OptionsForm, SourceForm, shown_size
+from migrations_app.models import GitMode, Migration
+from migrations_app.rules.claims import held
+from migrations_app.states import State
+from migrations_app.views import live
+from migrations_app.views.shared import attempt, check_edit, load, person, see_other
+
+PAGES = (
+    ("source", "Source"),
+    ("destination", "Destination"),
+    ("options", "Options"),
+    ("checks", "Checks"),
+    ("review", "Review"),
+)
+
+
+@needs("migrations.edit")
+def new(request: HttpRequest) -> HttpResponse:
+    """Where a draft begins: choose a namespace, then its claims. A claim's page comes here with both."""
+    rows = permissions.visible(
+        request.user, Claim.objects.present(), "namespace", permission="migrations.edit"
+    )  # type: ignore[arg-type]
+    namespace = request.POST.get("namespace") or request.GET.get("namespace", "")
+    cluster = Cluster.objects.first()
+    claims = list(rows.filter(namespace=namespace)) if namespace else []
+    if request.method == "POST" and cluster is not None:
+        permissions.check(request.user, "migrations.edit", namespace=namespace)  # type: ignore[arg-type]
+        chosen = [c for c in request.POST.getlist("claims") if any(c == row.name for row in claims)]
+        application = request.POST.get("application", "").strip()[:100] or (chosen[0] if chosen else "")
+        made: list[Migration] = []
+
+        def action() -> None:
+            made.append(
+                drafting.create_draft(
+                    by=person(request),
+                    cluster=cluster,
+                    namespace=namespace,
+                    application=application,
+                    claims=chosen,
+                )
+            )
+
+        if attempt(request, action):
+            return see_other("wizard-destination", made[0].reference)
+    namespaces = sorted(set(rows.values_list("namespace", flat=True)))
+    context = {
+        "cluster": cluster,
+        "namespaces": namespaces,
+        "namespace": namespace,
+        "groups": _applications(claims),
+        "held": held(cluster.pk, namespace, [c.name for c in claims]) if cluster else {},
+        "chosen": request.GET.getlist("claims"),
+    }
+    return render(request, "migrations/new.html", context)
+
+
+def _applications(claims: list[Claim]) -> list[dict[str, Any]]:
+    """Claims grouped by who uses or owns them: an application is what one owner applies."""
+    groups: dict[str, list[Claim]] = {}
+    for claim in claims:
+        groups.setdefault(claim.owner_name or "on their own", []).append(claim)
+    return [{"name": name, "claims": groups[name]} for name in sorted(groups)]
+
+
+@needs("migrations.view")
+def enter(request: HttpRequest, reference: str) -> HttpResponse:
+    """The draft's first page that is not filled in yet."""
+    migration = load(request, reference)
+    if not migration.is_draft:
+        return see_other("migration", reference)
+    if not migration.destination_namespace:
+        return see_other("wizard-destination", reference)
+    return see_other("wizard-review" if migration.state == State.READY else "wizard-options", reference)
+
+
+def _frame(request: HttpRequest, migration: Migration, page: str) -> dict[str, Any]:
+    keys = [key for key, _ in PAGES]
+    return {
+        "migration": migration,
+        "state": migration.state_value,
+        "pages": [(key, label, f"wizard-{key}", keys.index(key) < keys.index(page)) for key, label in PAGES],
+        "page": page,
+    }
+
+
+def _draft(request: HttpRequest, reference: str) -> Migration | None:
+    """The draft, editable by this person; None when it was started or discarded meanwhile."""
+    migration = load(request, reference)
+    check_edit(request, migration)
+    return migration if migration.is_draft else None
+
+
+@needs("migrations.edit")
+def source(request: HttpRequest, reference: str) -> HttpResponse:
+    migration = _draft(request, reference)
+    if migration is None:
+        return see_other("migration", reference)
+    claims = list(
+        Claim.objects.present().filter(cluster=migration.cluster, namespace=migration.source_namespace)
+    )
+    initial = {
+        "application": migration.application,
+        "claims": [t.source_name for t in migration.transfers.all()],
+    }
+    form = SourceForm(request.POST or None, claims=claims, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+
+        def action() -> None:
+            drafting.set_source(
+                by=person(request),
+                migration=migration,
+                application=data["application"],
+                claims=data["claims"],
+            )
+
+        if attempt(request, action):
+            return see_other("wizard-destination", reference)
+    context = {"form": form, "claims": claims, "picked": form["claims"].value() or []}
+    status = 422 if form.errors else 200
+    return render(
+        request,
+        "migrations/wizard/source.html",
+        {**_frame(request, migration, "source"), **context},
+        status=status,
+    )
+
+
+@needs("migrations.edit")
+def destination(request: HttpRequest, reference: str) -> HttpResponse:
+    migration = _draft(request, reference)
+    if migration is None:
+        return see_other("migration", reference)
+    present = {"cluster": migration.cluster, "gone_at__isnull": True}
+    kustomizations = list(GitOpsFact.objects.filter(kind="Kustomization", **present))
+    classes = sorted(
+        set(
+            Claim.objects.present()
+            .filter(cluster=migration.cluster)
+            .exclude(storage_class="")
+            .values_list("storage_class", flat=True)
+        )
+    )
+    owner = migration.destination_owner
+    initial = {
+        "namespace": migration.destination_namespace,
+        "owner": f"{owner['namespace']}/{owner['name']}" if owner else "",
+    }
+    form = DestinationForm(
+        request.POST or None,
+        migration=migration,
+        kustomizations=kustomizations,
+        classes=classes,
+        initial=initial,
+    )
+    if request.method == "POST" and form.is_valid():
+        namespace = form.cleaned_data["namespace"]
+        permissions.check(request.user, "migrations.edit", namespace=namespace)  # type: ignore[arg-type]
+
+        def action() -> None:
+            drafting.set_destination(
+                by=person(request),
+                migration=migration,
+                namespace=namespace,
+                claims=form.chosen(),
+                owner=form.chosen_owner(),
+            )
+
+        if attempt(request, action):
+            return see_other("wizard-options", reference)
+    names = NamespaceFact.objects.filter(**present).values_list("name", flat=True)
+    context = {"form": form, "namespaces": list(names)}
+    status = 422 if form.errors else 200
+    return render(
+        request,
+        "migrations/wizard/destination.html",
+        {**_frame(request, migration, "destination"), **context},
+        status=status,
+    )
+
+
+@needs("migrations.edit")
+def options(request: HttpRequest, reference: str) -> HttpResponse:
+    migration = _draft(request, reference)
+    if migration is None:
+        return see_other("migration", reference)
+    initial = {
+        "warm_passes": migration.warm_passes,
+        "pause_before_quiesce": migration.pause_before_quiesce,
+        "git_mode": migration.git_mode if migration.version else _likely_git_mode(migration),
+        "retention_days": migration.retention_days,
+        "test_note": migration.test_note,
+        "bandwidth": shown_size(migration.limits.get("bandwidth", 0)),
+        "iops": migration.limits.get("iops"),
+    }
+    if migration.git_mode == GitMode.NONE and not migration.plan:
+        initial["git_mode"] = _likely_git_mode(migration)
+    form = OptionsForm(request.POST or None, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+
+        def action() -> None:
+            drafting.set_options(
+                by=person(request),
+                migration=migration,
+                warm_passes=data["warm_passes"],
+                retention_days=data["retention_days"],
+                pause_before_quiesce=data["pause_before_quiesce"],
+                git_mode=GitMode(data["git_mode"]),
+                test_note=data["test_note"],
+                limits=form.limits(),
+            )
+            drafting.request_checks(by=person(request), migration=Migration.objects.get(pk=migration.pk))
+
+        if attempt(request, action):
+            return see_other("wizard-checks", reference)
+    status = 422 if form.errors else 200
+    return render(
+        request,
+        "migrations/wizard/options.html",
+        {**_frame(request, migration, "options"), "form": form},
+        status=status,
+    )
+
+
+def _likely_git_mode(migration: Migration) -> str:
+    """What the claims' owner and the repository's policy suggest."""
+    names = list(migration.transfers.values_list("source_name", flat=True))
+    rows = Claim.objects.present().filter(
+        cluster=migration.cluster, namespace=migration.source_namespace, name__in=names
+    )
+    if not rows.filter(owner_kind="kustomization").exists():
+        return str(GitMode.NONE)
+    policies = set(migration.cluster.repositories.values_list("push_policy", flat=True))
+    return str(
+        GitMode.DIRECT if "direct" in policies else GitMode.BRANCH if "branch" in policies else GitMode.MANUAL
+    )
+
+
+@needs("migrations.edit")
+def checks(request: HttpRequest, reference: str) -> HttpResponse:
+    """What the checks found. POST runs them again."""
+    migration = _draft(request, reference)
+    if migration is None:
+        return see_other("migration", reference)
+    if request.method == "POST":
+        attempt(request, lambda: drafting.request_checks(by=person(request), migration=migration))
+        return see_other("wizard-checks", reference)
+    context = {
+        **_frame(request, migration, "checks"),
+        **live.plan_context(migration),
+        "running": migration.state == State.PREPARING,
+        "stopped": any(c["verdict"] == "stop" for c in migration.plan.get("checks", [])),
+        "ready": migration.state == State.READY,
+    }
+    partial = bool(getattr(request, "htmx", False)) and not request.headers.get("HX-History-Restore-Request")
+    return render(
+        request, "migrations/wizard/_checks.html" if partial else "migrations/wizard/checks.html", context
+    )
+
+
+@needs("migrations.edit")
+def review(request: HttpRequest, reference: str) -> HttpResponse:
+    migration = _draft(request, reference)
+    if migration is None:
+        return see_other("migration", reference)
+    if migration.state != State.READY:
+        messages.info(request, "The plan is made by the checks. Run them first.")
+        return see_other("wizard-checks", reference)
+    stopped = any(c["verdict"] == "stop" for c in migration.plan.get("checks", []))
+    context = {**_frame(request, migration, "review"), **live.plan_context(migration), "stopped": stopped}
+    return render(request, "migrations/wizard/review.html", context)
+
+
+@needs("migrations.edit")
+@require_POST
+def start(request: HttpRequest, reference: str) -> HttpResponse:
+    migration = load(request, reference)
+    check_edit(request, migration)
+    digest = request.POST.get("plan_digest", "")
+    if attempt(
+        request,
+        lambda: running.start(by=person(request), migration=migration, plan_digest=digest),
+        done="It has started.",
+    ):
+        return see_other("migration", reference)
+    return see_other("wizard", reference)
+
+
+@needs("migrations.edit")
+@require_POST
+def discard(request: HttpRequest, reference: str) -> HttpResponse:
+    migration = load(request, reference)
+    check_edit(request, migration)
+    attempt(
+        request,
+        lambda: drafting.discard(by=person(request), migration=migration),
+        done="The draft is discarded.",
+    )
+    return see_other("migrations")
