@@ -157,8 +157,9 @@ def test_a_failed_job_tells_its_exit_code_result_and_log(cluster, namespace):
     script = 'echo hello; echo >&2 trouble; printf \'{"verdict":"no"}\' > /dev/termination-log; exit 3'
     cluster.create(living.job(namespace, "copy", "data", script))
     until(lambda: cluster.get_job(namespace, "copy").result == "Failed", timeout_s=30, what="job failed")
+    until(lambda: cluster.get_job(namespace, "copy").active == 0, what="its pods counted")
     status = cluster.get_job(namespace, "copy")
-    assert (status.reason, status.failed, status.active) == ("BackoffLimitExceeded", 1, 0)
+    assert (status.reason, status.failed) == ("BackoffLimitExceeded", 1)
     (pod,) = cluster.pods_of_job(status)
     (container,) = pod.containers
     assert (container.state, container.exit_code, container.message) == ("terminated", 3, '{"verdict":"no"}')
