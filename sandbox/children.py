@@ -15,6 +15,7 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 _STOP_S = 5.0
+_READY_S = 40.0
 _HEALTHY_S = 10.0
 _PAUSE_CAP_S = 5.0
 _SET_PARENT_DEATH_SIGNAL = 1
@@ -34,6 +35,17 @@ def die_with_parent(parent: int) -> Callable[[], None]:
     return prepare
 
 
+def mark_ready(data: Path, name: str) -> None:
+    """Called by a child when it serves: the start-up of the sandbox waits for that."""
+    path = _ready_file(data, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
+
+def _ready_file(data: Path, name: str) -> Path:
+    return data / "run" / f"{name}.ready"
+
+
 class Children:
     """The processes of the sandbox besides the API server."""
 
@@ -42,10 +54,21 @@ class Children:
         self._keepers: list[asyncio.Task[None]] = []
         self._stopping = False
 
-    async def keep(self, name: str, command: Sequence[str]) -> None:
+    async def keep(self, data: Path, name: str, command: Sequence[str]) -> None:
         """Starts a process and starts it again, with growing pauses, whenever it exits."""
+        _ready_file(data, name).unlink(missing_ok=True)
         await self._start(name, command)
         self._keepers.append(asyncio.create_task(self._keep_alive(name, command)))
+
+    async def wait_ready(self, data: Path, names: Sequence[str]) -> None:
+        """Waits until these children have marked themselves ready; logs those that have not after a while."""
+        end = time.monotonic() + _READY_S
+        late = list(names)
+        while late and time.monotonic() < end and not self._stopping:
+            late = [name for name in late if not _ready_file(data, name).exists()]
+            await asyncio.sleep(0.05)
+        if late:
+            log.error("not ready after %.0f s: %s", _READY_S, ", ".join(late))
 
     async def run_once(self, name: str, command: Sequence[str]) -> int:
         """Runs a process to its end; its exit code."""

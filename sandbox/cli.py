@@ -121,9 +121,10 @@ async def _start_rest(
 ) -> None:
     try:
         if not options.only_api:
-            for name in _SERVICES:
-                if name not in options.without and _exists(name):
-                    await children.keep(name, _command(name, data))
+            services = [name for name in _SERVICES if name not in options.without and _exists(name)]
+            for name in services:
+                await children.keep(data, name, _command(name, data))
+            await children.wait_ready(data, services)
             if options.scenario != "none" and _exists("scenario"):
                 command = [*_command("scenario", data), "--scenario", options.scenario]
                 if await children.run_once("scenario", command) != 0:

@@ -382,7 +382,7 @@ class Client:
         """The log of a container, as text. `params` are the API's: tailLines, timestamps, sinceTime, ..."""
         query = {**({"container": container} if container else {}), **params}
         path = f"/api/v1/namespaces/{namespace}/pods/{name}/log"
-        answer = self._send("GET", path, None, query, "application/json")
+        answer = self.send("GET", path, None, query, "application/json")
         return answer.text
 
     def mapping(self, api_version: str, kind: str) -> Resource:
@@ -432,16 +432,25 @@ class Client:
         content_type: str = "application/json",
     ) -> Object:
         """One call; the decoded JSON answer. ApiError on 4xx, 5xx, and (status 0) when there is no answer."""
-        decoded: Object = self._send(method, path, body, params, content_type).json()
+        decoded: Object = self.send(method, path, body, params, content_type).json()
         return decoded
 
-    def _send(
-        self, method: str, path: str, body: Any, params: Mapping[str, str] | None, content_type: str
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        params: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
+        """One call; the whole answer, with its headers. ApiError as in `request`."""
         content = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": content_type} if content is not None else {}
+        given = dict(headers or {})
+        if content is not None:
+            given["Content-Type"] = content_type
         try:
-            answer = self._http.request(method, path, content=content, params=params, headers=headers)
+            answer = self._http.request(method, path, content=content, params=params, headers=given)
         except httpx.HTTPError as error:
             raise ApiError(0, "Unreachable", f"{method} {path}: {error!r}") from error
         if answer.status_code >= 400:

@@ -12,6 +12,7 @@ import threading
 import time
 from pathlib import Path
 
+from sandbox.children import mark_ready
 from sandbox.client import ApiError, Client
 from sandbox.controllers.core import Context, Controller
 from sandbox.controllers.node.isolation import DESCRIPTIONS, probe
@@ -49,6 +50,7 @@ def main() -> int:
     except (ApiError, TimeoutError) as error:
         log.error("cannot start: %s", error)
         return 1
+    mark_ready(context.data, "controllers")
     log.info("controllers are running")
     stop.wait()
     client.close()

@@ -8,6 +8,7 @@ import signal
 import threading
 from pathlib import Path
 
+from sandbox.children import mark_ready
 from sandbox.client import ApiError, Client
 from sandbox.flux.controllers import RESOURCES, Controllers
 from sandbox.flux.crds import FLUX_DEFINITIONS, install
@@ -31,6 +32,7 @@ def main() -> None:
     for resource in RESOURCES:
         wait_served(client, resource, stop)
     controllers = Controllers(client, options.data).start()
+    mark_ready(options.data, "flux")
     stop.wait()
     controllers.stop()
 

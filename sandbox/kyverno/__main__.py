@@ -8,6 +8,7 @@ import signal
 import threading
 from pathlib import Path
 
+from sandbox.children import mark_ready
 from sandbox.client import Client, Object
 from sandbox.flux.__main__ import wait_served
 from sandbox.flux.crds import install
@@ -50,6 +51,7 @@ def main() -> None:
     client = Client.from_kubeconfig(options.kubeconfig, user_agent="kyverno")
     set_up(client, stop)
     engine = Engine(client, options.data).start()
+    mark_ready(options.data, "kyverno")
     stop.wait()
     engine.stop()
 
