@@ -14,11 +14,14 @@ class Progress:
     def __init__(self, phase: str, output: TextIO | None = None, every_s: float = 1.0) -> None:
         self.output = output or sys.stdout
         self.every_s = every_s
-        self.start_s = time.monotonic()
+        self.phase_seconds: dict[str, float] = {}
+        self.phase = ""
+        self._began_s = time.monotonic()
         self.begin(phase)
 
     def begin(self, phase: str, totals: tuple[int | None, int | None] = (None, None)) -> None:
-        """Starts a phase."""
+        """Starts a phase, and takes the time of the one before."""
+        self.end()
         self.phase = phase
         self.totals = totals
         self.bytes = 0
@@ -26,6 +29,16 @@ class Progress:
         self.path = b""
         self._window: list[tuple[float, int]] = []
         self._last_s = time.monotonic()
+
+    def end(self) -> None:
+        """Ends the current phase."""
+        now = time.monotonic()
+        if self.phase:
+            self.phase_seconds[self.phase] = round(
+                self.phase_seconds.get(self.phase, 0) + now - self._began_s, 3
+            )
+        self.phase = ""
+        self._began_s = now
 
     def tick(self) -> None:
         """Prints a line if the last one is a second old."""

@@ -26,6 +26,7 @@ class Facts:
     not_kept: list[dict[str, str]]
     not_compared: list[str]
     two_sides: bool
+    phase_seconds: Mapping[str, float]
     read_from_disk: bool = False
     state_removed: bool = False
 
@@ -50,6 +51,7 @@ def result_of(facts: Facts, tally: Tally) -> dict[str, object]:
         "deleted_files": tally.deleted_files,
         "bytes": source.bytes,
         "seconds": round(facts.seconds, 3),
+        "phase_seconds": facts.phase_seconds,
         "rate_bytes_per_second": round(source.bytes / facts.seconds) if facts.seconds > 0 else 0,
         "hash": "blake3",
         "content_digest": source.content_digest if whole and same else None,

@@ -20,7 +20,7 @@ from mover.protocol import Problem
 from mover.result import Facts, result_of
 from mover.state import Listing, State, claim, existing, finish_removal, sync_file_system, write_back
 from mover.tally import SideTally, Tally
-from mover.tree import STATE_NAME, Tree
+from mover.tree import DIRECTORY, STATE_NAME, Tree
 from mover.verify import Verification
 
 # A file whose ctime is this close to the start of the pass, or later, may change again within the clock's tick.
@@ -101,6 +101,7 @@ def run(request: Request, progress: Progress, started_s: float) -> dict[str, obj
         current.tally.problems_total += 1
         current.tally.problems.insert(0, Problem(b"", f"a defect of the mover: {traceback.format_exc()}", 0))
         current.outcome = "failed"
+    progress.end()
     return result_of(_facts(current, time.monotonic() - started_s), current.tally)
 
 
@@ -118,6 +119,7 @@ def _facts(current: Run, seconds: float) -> Facts:
         not_kept=keeping.not_kept(current.lost),
         not_compared=sorted(invisible),
         two_sides=current.two_sides,
+        phase_seconds=current.progress.phase_seconds,
         read_from_disk=current.read_from_disk,
         state_removed=current.state_removed,
     )
@@ -132,10 +134,28 @@ def _open(path: str, what: str) -> Tree:
 
 def _trees(request: Request) -> tuple[Tree, Tree]:
     source, destination = _open(request.source, "source"), _open(request.destination or "", "destination")
-    one, other = os.fstat(source.fd), os.fstat(destination.fd)
-    if (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino):
-        raise MoverError("source and destination are one and the same directory")
+    for inner, outer in ((source, destination), (destination, source)):
+        if _holds(outer, inner):
+            raise MoverError("source and destination are one directory, or one lies in the other")
     return source, destination
+
+
+def _holds(outer: Tree, inner: Tree) -> bool:
+    """Whether `inner` is `outer` or lies in it, found by climbing to the root of the file systems."""
+    wanted = os.fstat(outer.fd)
+    fd = os.open(".", DIRECTORY, dir_fd=inner.fd)
+    try:
+        while True:
+            st = os.fstat(fd)
+            if os.path.samestat(st, wanted):
+                return True
+            above = os.open("..", DIRECTORY, dir_fd=fd)
+            os.close(fd)
+            fd = above
+            if os.path.samestat(os.fstat(fd), st):
+                return False
+    finally:
+        os.close(fd)
 
 
 # -- copy --------------------------------------------------------------------------------------------------------------
