@@ -5,7 +5,10 @@ from pathlib import Path
 
 
 def belonging_to(data: Path) -> dict[int, str]:
-    """Processes (pid: command line) that were started with HOLDFAST_DATA at `data`, however far they went from their parents."""
+    """Processes (pid: command line) of the demo in `data`, however far they went from their parents.
+
+    Their environment names it, or they work in it: PostgreSQL and Redis write their titles over their environment.
+    """
     mark = f"HOLDFAST_DATA={data}".encode()
     found = {}
     for entry in Path("/proc").iterdir():
@@ -13,10 +16,11 @@ def belonging_to(data: Path) -> dict[int, str]:
             continue
         try:
             environment = (entry / "environ").read_bytes().split(b"\0")
+            works_there = (entry / "cwd").readlink().is_relative_to(data)
             line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
         except OSError:
             continue
-        if mark in environment and line:
+        if line and (works_there or mark in environment):
             found[int(entry.name)] = line
     return found
 
