@@ -114,6 +114,14 @@ class Context:
                 self._caches[resource] = Cache(self.client, resource)
             return self._caches[resource]
 
+    def items(self, resource: Resource, namespace: str) -> list[Object]:
+        """All objects of a resource in a namespace: from its cache where one is filled, else from the API."""
+        with self._lock:
+            cache = self._caches.get(resource)
+        if cache is not None and cache.synced:
+            return cache.list(namespace)
+        return self.client.list(resource, namespace)
+
     def caches(self) -> list[Cache]:
         with self._lock:
             return list(self._caches.values())

@@ -17,9 +17,11 @@ def contract_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client
         with Client.from_kubeconfig(kubeconfig, field_manager="holdfast-contract") as client:
             yield client
         return
-    with running_sandbox(tmp_path_factory.mktemp("contract"), scenario="none") as running:
-        with Client.from_kubeconfig(running.kubeconfig, field_manager="holdfast-contract") as client:
-            yield client
+    with (
+        running_sandbox(tmp_path_factory.mktemp("contract"), scenario="none") as running,
+        Client.from_kubeconfig(running.kubeconfig, field_manager="holdfast-contract") as client,
+    ):
+        yield client
 
 
 @pytest.fixture

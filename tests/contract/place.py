@@ -165,6 +165,9 @@ class Place:
         self.client.delete(JOBS, name, self.namespace, propagation="Background")
         until(lambda: not self.pods_of(name), timeout_s=PATIENCE_S, what=f"pods of {name} gone")
 
+    def remove_namespace(self) -> None:
+        self.client.delete(NAMESPACES, self.namespace)
+
     def remove(self) -> None:
         for name in (self.namespace, *self.others):
             self.client.delete(NAMESPACES, name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from sandbox.client import ApiError
 from sandbox.controllers.core import Context, Controller
 from sandbox.controllers.objects import (
@@ -12,19 +14,24 @@ from sandbox.controllers.objects import (
     name_of,
     set_condition,
     spec_of,
+    uid_of,
 )
 from sandbox.kinds import NAMESPACES, PODS, Resource
 
-_LOOK_AGAIN_S = 0.5
+_LOOK_AGAIN_S = 0.3
 _LOOK_AGAIN_LATER_S = 3.0
+_DISCOVERY_S = 10.0
 
 
 class NamespaceLifecycle(Controller):
     name = "namespaces"
+    workers = 2
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.namespaces = self.watch(NAMESPACES)
+        self._known: tuple[float, list[Resource]] = (0.0, [])
+        self._seen_empty: set[str] = set()
 
     def reconcile(self, key: tuple[str, str]) -> float | None:
         namespace = self.namespaces.get(key[1])
@@ -36,6 +43,11 @@ class NamespaceLifecycle(Controller):
         namespace = self._report(namespace, problems, remaining)
         if problems or remaining:
             return _LOOK_AGAIN_LATER_S if problems else _LOOK_AGAIN_S
+        if uid_of(namespace) not in self._seen_empty:
+            # A cache may be some milliseconds behind: believe it when it says so twice.
+            self._seen_empty.add(uid_of(namespace))
+            return _LOOK_AGAIN_S
+        self._seen_empty.discard(uid_of(namespace))
         body = copied(namespace)
         body["spec"]["finalizers"] = [
             entry for entry in spec_of(namespace)["finalizers"] if entry != "kubernetes"
@@ -48,19 +60,23 @@ class NamespaceLifecycle(Controller):
         problems: list[str] = []
         remaining: dict[str, list[Object]] = {}
         for resource in self._resources():
-            for item in self.client.list(resource, name):
+            for item in self.context.items(resource, name):
                 if not is_deleting(item):
                     problem = self._delete(resource, item)
                     if problem:
                         problems.append(problem)
-            left = self.client.list(resource, name)
+            left = self.context.items(resource, name)
             if left:
                 remaining[f"{resource.plural}.{resource.group}".rstrip(".")] = left
         return problems, remaining
 
     def _resources(self) -> list[Resource]:
-        found = [resource for resource in self.client.all_resources() if resource.namespaced]
-        return sorted(found, key=lambda resource: resource != PODS)
+        since, known = self._known
+        if time.monotonic() - since > _DISCOVERY_S:
+            known = [resource for resource in self.client.all_resources() if resource.namespaced]
+            known.sort(key=lambda resource: resource != PODS)
+            self._known = (time.monotonic(), known)
+        return known
 
     def _delete(self, resource: Resource, item: Object) -> str:
         try:

@@ -112,7 +112,7 @@ class PodVolumes:
     # -- everything else --------------------------------------------------------------------------
 
     def _local(self, pod: Object, volume: Object) -> Path:
-        directory = self.directory_of(pod) / "volumes" / volume["name"]
+        directory = self.directory_of(pod) / "volumes" / str(volume["name"])
         directory.mkdir(parents=True, exist_ok=True)
         if "emptyDir" in volume:
             directory.chmod(0o777)

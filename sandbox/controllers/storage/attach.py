@@ -119,10 +119,10 @@ class Attacher(Controller):
             if exclusive and taken:
                 self._refuse(volume, wanted[node], [pod for other in taken for pod in wanted.get(other, [])])
                 continue
-            self._create(volume, node)
+            self._create(volume, node, wanted[node])
             taken.add(node)
 
-    def _create(self, volume: Object, node: str) -> None:
+    def _create(self, volume: Object, node: str, pods: list[Object]) -> None:
         driver = driver_of(volume)
         body = {
             "metadata": {
@@ -135,8 +135,12 @@ class Attacher(Controller):
                 "source": {"persistentVolumeName": name_of(volume)},
             },
         }
-        mark = _volume_finalizer(driver)
+        mark = _finalizer(driver)
         if mark not in finalizers_of(volume):
+            if is_deleting(volume):
+                # As the CSI attacher: a volume that is going is attached nowhere any more.
+                self._warn(pods, f'PersistentVolume "{name_of(volume)}" is marked for deletion')
+                return
             self.context.replace(PERSISTENT_VOLUMES, with_finalizer(volume, mark))
         try:
             created = self.context.create(VOLUME_ATTACHMENTS, body)
@@ -145,6 +149,9 @@ class Attacher(Controller):
                 return
             raise
         self._finish(created)
+        message = f'AttachVolume.Attach succeeded for volume "{name_of(volume)}"'
+        for pod in pods:
+            self.context.event(pod, PODS, "Normal", "SuccessfulAttachVolume", message, _BY)
 
     def _finish(self, attachment: Object) -> None:
         if status_of(attachment).get("attached"):
@@ -160,6 +167,9 @@ class Attacher(Controller):
             if users
             else "Volume is already exclusively attached to one node and can't be attached to another"
         )
+        self._warn(pods, message)
+
+    def _warn(self, pods: list[Object], message: str) -> None:
         for pod in pods:
             self.context.event(pod, PODS, "Warning", "FailedAttachVolume", message, _BY)
 
@@ -188,14 +198,10 @@ class Attacher(Controller):
             if volume_name in self._of_attachment(item) and uid_of(item) != uid_of(attachment)
         ]
         volume = self.client.find(PERSISTENT_VOLUMES, volume_name)
-        mark = _volume_finalizer(spec_of(attachment)["attacher"])
+        mark = _finalizer(spec_of(attachment)["attacher"])
         if volume is not None and not others and mark in finalizers_of(volume):
             self.context.replace(PERSISTENT_VOLUMES, without_finalizer(volume, mark))
 
 
 def _finalizer(driver: str) -> str:
-    return f"external-attacher/{driver.replace('.', '-')}"
-
-
-def _volume_finalizer(driver: str) -> str:
     return f"external-attacher/{driver.replace('.', '-')}"
