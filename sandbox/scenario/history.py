@@ -82,7 +82,7 @@ def released_volume(client: Client) -> None:
         if (reference.get("namespace"), reference.get("name")) == wanted and _is_released(volume):
             return
     ensure(client, claim(*wanted, "6Gi"))
-    wait_until("the claim of the old help desk", lambda: _volume_of(client, *wanted))
+    wait_until("the claim of the old help desk", lambda: bool(_volume_of(client, *wanted)))
     name = _volume_of(client, *wanted)
     policy = {"spec": {"persistentVolumeReclaimPolicy": "Retain"}}
     client.patch(PERSISTENT_VOLUMES, name, policy, field_manager="kubectl-patch")

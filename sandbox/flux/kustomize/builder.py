@@ -93,10 +93,10 @@ def _load(directory: Path, entry: str, path: tuple[Path, ...]) -> list[Resource]
 
 def _load_all(text: str) -> list[Any]:
     try:
-        return list(yaml.load_all(text, Loader=Loader))  # noqa: S506 - it is a safe loader
+        return list(yaml.load_all(text, Loader=Loader))
     except yaml.YAMLError:
         # PyYAML refuses what other parsers take: a tab between two words of a line.
-        return list(yaml.load_all(_TAB.sub(" ", text), Loader=Loader))  # noqa: S506 - it is a safe loader
+        return list(yaml.load_all(_TAB.sub(" ", text), Loader=Loader))
 
 
 def documents(file: Path) -> list[dict[str, Any]]:
