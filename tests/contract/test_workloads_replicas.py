@@ -60,7 +60,9 @@ def stateful_set(place: Place, name: str = "db", *, replicas: int = 1, **spec: o
 
 
 def ready(place: Place, resource, name: str, count: int) -> dict:  # type: ignore[no-untyped-def]
-    return place.wait(resource, name, lambda item: (item["status"].get("readyReplicas") or 0) == count)
+    return place.wait(
+        resource, name, lambda item: (item.get("status", {}).get("readyReplicas") or 0) == count
+    )
 
 
 def scale(place: Place, resource, name: str, replicas: int) -> None:  # type: ignore[no-untyped-def]
@@ -95,7 +97,7 @@ def test_a_deployment_whose_claim_is_missing_is_not_ready(place: Place) -> None:
     deployment(place, claims={"/data": "absent"})
     pod = until(lambda: pods(place), timeout_s=PATIENCE_S)[0]["metadata"]["name"]
     place.wait_events(pod, "FailedScheduling")
-    assert not place.get(DEPLOYMENTS, "web")["status"].get("readyReplicas")
+    assert not place.get(DEPLOYMENTS, "web").get("status", {}).get("readyReplicas")
 
 
 def test_a_pod_that_was_deleted_is_replaced(place: Place) -> None:
