@@ -18,6 +18,7 @@ Requests: each edits the tree that it is given and returns its own Change, or ra
     ``gitops.exempt.exempt(tree, flux, ref, value="enabled") -> Change``
     ``gitops.protect.protect(tree, flux, ref, how="auto") -> Change`` and ``protect_helm_release``, ``advice``
     ``gitops.replace.set_field(tree, flux, ref, field, value) -> Change``   field as ("spec", "replicas")
+    ``gitops.revert.revert(tree, change) -> Change``           undoes a change, keeping what others changed since
     ``gitops.relocate.copy_to(tree, source, refs, destination, namespace, Copy(rename={...}), directory=None) -> Change``
 
 Repository (``gitops.repository``)

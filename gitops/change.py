@@ -186,6 +186,12 @@ def resolve(directory: str, entry: str) -> str:
     return "" if path == "." else path
 
 
+def inverse(change: Change) -> Change:
+    """The change that undoes a change, for a tree in which its files are still as it left them; see `revert`."""
+    edits = tuple(FileEdit(edit.path, edit.after, edit.before) for edit in change.edits)
+    return Change(edits, f"Undo: {change.summary}")
+
+
 def _walk(root: Path) -> Iterable[tuple[Path, list[str], list[str]]]:
     import os
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gitops.add import add, claim_text
@@ -16,6 +16,7 @@ from gitops.change import Change, Tree, resolve
 from gitops.errors import GitOpsError, Refusal
 from gitops.exempt import EXEMPT, exempt
 from gitops.fit import naming
+from gitops.flux import options_in
 from gitops.locate import locate
 from gitops.protect import HOW, protect, protect_helm_release
 from gitops.remove import remove
@@ -35,8 +36,8 @@ class Request:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code."""
-    request = requested(arguments)
     try:
+        request = requested(arguments)
         return _show(request.run(Tree.of(request.root)), request.root if request.write else None)
     except GitOpsError as error:
         print(_explained(error), file=sys.stderr)
@@ -55,7 +56,9 @@ def requested(arguments: Sequence[str] | None = None) -> Request:
     if getattr(options, "file", None) and not Path(options.file).is_file():
         parser.error(f"{options.file} is not a file")
     command = _COMMANDS[options.command]
-    return Request(_flux(options), _ref(options), root, options.write, lambda tree: command(options, tree))
+    return Request(
+        _flux(options, Tree.of(root)), _ref(options), root, options.write, lambda tree: command(options, tree)
+    )
 
 
 def _show(change: Change, root: Path | None) -> int:
@@ -89,26 +92,26 @@ def _explained(error: GitOpsError) -> str:
 
 
 def _remove(options: argparse.Namespace, tree: Tree) -> Change:
-    return remove(tree, _flux(options), _ref(options))
+    return remove(tree, _flux(options, tree), _ref(options))
 
 
 def _exempt(options: argparse.Namespace, tree: Tree) -> Change:
-    return exempt(tree, _flux(options), _ref(options), options.value)
+    return exempt(tree, _flux(options, tree), _ref(options), options.value)
 
 
 def _protect(options: argparse.Namespace, tree: Tree) -> Change:
-    return protect(tree, _flux(options), _ref(options), options.how)
+    return protect(tree, _flux(options, tree), _ref(options), options.how)
 
 
 def _protect_release(options: argparse.Namespace, tree: Tree) -> Change:
-    return protect_helm_release(tree, _flux(options), _ref(options), options.only)
+    return protect_helm_release(tree, _flux(options, tree), _ref(options), options.only)
 
 
 def _add(options: argparse.Namespace, tree: Tree) -> Change:
     if options.file:
         text = Path(options.file).read_text(encoding="utf-8")
     else:
-        names = naming(tree, _flux(options), resolve("", options.directory or options.path.lstrip("/")))
+        names = naming(tree, _flux(options, tree), resolve("", options.directory or options.path.lstrip("/")))
         text = claim_text(
             name=names.written(options.name),
             namespace="" if names.namespace else options.namespace,
@@ -117,13 +120,13 @@ def _add(options: argparse.Namespace, tree: Tree) -> Change:
             access_modes=options.access_mode or ["ReadWriteOnce"],
         )
     return add(
-        tree, _flux(options), _ref(options), text,
+        tree, _flux(options, tree), _ref(options), text,
         directory=options.directory, file_name=options.file_name, append_to=options.append_to,
     )  # fmt: skip
 
 
 def _locate(options: argparse.Namespace, tree: Tree) -> Change:
-    found = locate(tree, _flux(options), _ref(options))
+    found = locate(tree, _flux(options, tree), _ref(options))
     print(f"{found.path}: document {found.document + 1}, bytes {found.start}-{found.end}")
     for level in found.chain:
         print(f"  listed by {level or '(Flux itself: there is no kustomization file)'}")
@@ -148,12 +151,15 @@ def _ref(options: argparse.Namespace) -> ObjectRef:
     return ObjectRef(options.kind, options.namespace, options.name)
 
 
-def _flux(options: argparse.Namespace) -> FluxPath:
-    return FluxPath(
-        options.path,
-        target_namespace=options.target_namespace,
-        substitute=dict(options.set or []),
-        components=tuple(options.component or []),
+def _flux(options: argparse.Namespace, tree: Tree) -> FluxPath:
+    """The path with the options that were given, or else those that the repository itself states for it."""
+    said = options_in(tree, options.path) or FluxPath(options.path)
+    return replace(
+        said,
+        target_namespace=options.target_namespace or said.target_namespace,
+        substitute={**said.substitute, **dict(options.set or [])},
+        components=tuple(options.component or said.components),
+        source="",
     )
 
 

@@ -13,7 +13,7 @@ from gitops.locate import Found, find, find_editable
 from gitops.patches import add_entry, add_patch, selector_at
 from gitops.values import PRUNE_KEY, RECONCILE_KEY, SSA_KEY, Declaration, FluxPath, ObjectRef, Stamp
 from gitops.walk import Instance
-from gitops.yamltext import Path
+from gitops.yamltext import Path, parse
 
 EXEMPT = "enabled"
 PROTECTED = "disabled"
@@ -174,3 +174,56 @@ def _add_transformer(
     lines += [f"  {line}" for line in patch.rstrip("\n").split("\n")]
     tree.write(path, level.file.newline.join([*lines, ""]).encode())
     add_entry(tree, level, "transformers", path)
+
+
+def forget(tree: Tree, found: Found) -> None:
+    """Take out the patches that `exempt` and `protect` once made for this object alone, exactly as they were made.
+
+    Left behind they would do nothing now, and silently lift the protection of a claim of the same name later.
+    """
+    for path in found.walk.kustomizations:
+        if not tree.exists(path) or path not in found.instance.names:
+            continue
+        _forget_patches(tree, found, path)
+        _forget_transformer(tree, found, path)
+
+
+def _own_patches(found: Found) -> set[str]:
+    values = (EXEMPT, PROTECTED)
+    return {
+        value_patch(found.instance, where, value).rstrip()
+        for where in ("annotations", "labels")
+        for value in values
+    }
+
+
+def _forget_patches(tree: Tree, found: Found, path: str) -> None:
+    for position in reversed(range(len(load(tree, path).root.elements("patches")))):
+        level = load(tree, path)
+        item = level.root.elements("patches")[position]
+        if item.text("patch").rstrip() in _own_patches(found) and item.texts("target") == _target(
+            found, path
+        ):
+            tree.write(path, edit.remove_item(level.file, 0, ("patches",), position).content)
+
+
+def _target(found: Found, path: str) -> dict[str, str]:
+    try:
+        return selector_at(found, path)
+    except Refusal:
+        return {}
+
+
+def _forget_transformer(tree: Tree, found: Found, path: str) -> None:
+    level = load(tree, path)
+    made = posixpath.join(level.directory, f"prune-{found.declaration.written_name}.yaml")
+    if not tree.exists(made):
+        return
+    for _, position, entry in level.entries("transformers"):
+        if posixpath.normpath(posixpath.join(level.directory, entry)) != made:
+            continue
+        root = parse(made, tree.read(made)).documents[0].node
+        if root is not None and root.text("patch").rstrip() in _own_patches(found):
+            tree.write(path, edit.remove_item(level.file, 0, ("transformers",), position).content)
+            tree.write(made, None)
+        return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gitops import edit
 from gitops.change import Change, Tree, resolve
 from gitops.errors import Reason, Refusal
+from gitops.exempt import forget
 from gitops.kustomization import Kustomization, load
 from gitops.locate import Found, find, find_editable
 from gitops.patches import add_patch, selector_at
@@ -24,6 +25,7 @@ def remove(tree: Tree, flux: FluxPath, ref: ObjectRef) -> Change:
     trial = tree.fork()
     if found.declaration.owner_level == -1:
         _references(trial, found)
+        forget(trial, found)
         _take_out(trial, found.instance)
     else:
         _delete_by_patch(trial, found)

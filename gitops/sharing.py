@@ -6,6 +6,7 @@ import posixpath
 
 from gitops.change import Tree, resolve
 from gitops.errors import Refusal
+from gitops.flux import stated
 from gitops.kustomization import (
     FILE_NAMES,
     RESOURCE_FIELDS,
@@ -16,7 +17,6 @@ from gitops.kustomization import (
 )
 from gitops.values import FluxPath
 from gitops.walk import Instance, Walk, normal, outermost
-from gitops.yamltext import parse
 
 
 class Users:
@@ -134,23 +134,8 @@ def flux_kustomizations(tree: Tree, source: str = "") -> list[tuple[str, str]]:
 
     With ``source``, only those whose ``spec.sourceRef.name`` is that one.
     """
-    found: list[tuple[str, str]] = []
-    for path in tree.paths():
-        if not path.endswith((".yaml", ".yml")) or b"kustomize.toolkit.fluxcd.io" not in tree.read(path):
-            continue
-        try:
-            roots = parse(path, tree.read(path)).roots()
-        except Refusal:
-            continue
-        for _, root in roots:
-            version = root.text("apiVersion")
-            if root.text("kind") == "Kustomization" and version.startswith("kustomize.toolkit.fluxcd.io/"):
-                if source and root.text("spec", "sourceRef", "name") not in ("", source):
-                    continue
-                try:
-                    applied = normal(root.text("spec", "path") or ".")
-                except Refusal:
-                    continue
-                name = f"{root.text('metadata', 'namespace')}/{root.text('metadata', 'name')}"
-                found.append((f"{path}: {name}", applied))
-    return found
+    return [
+        (each.where, each.flux.path)
+        for each in stated(tree)
+        if not source or each.flux.source in ("", source)
+    ]

@@ -88,7 +88,7 @@ def apply_options(flux: FluxPath, instances: list[Instance]) -> None:
             patch = Patch(
                 Selector.of_mapping(selector) if selector else None, node, "", "the Flux Kustomization"
             )
-            _apply_patch(patch, instances, "flux")
+            _apply_patch(patch, instances, "flux-patch")
     _namespace(flux.target_namespace, instances)
     _rename(flux.name_prefix, flux.name_suffix, instances)
 

@@ -60,7 +60,7 @@ class Stamp:
     """
 
     file: str
-    stage: str  # patch | json-patch | commonAnnotations | labels | transformer (or component-...) | flux
+    stage: str  # patch | json-patch | commonAnnotations | labels | transformer (or component-...) | flux-patch | flux
     key: str
     value: str
     where: str  # annotations | labels
