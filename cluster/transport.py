@@ -24,6 +24,7 @@ JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 DISCOVERY_S = 60.0
+ABSENT_S = 5.0  # a kind that was not served may be installed at any moment
 Verb = Literal["create", "patch", "scale", "delete"]
 
 
@@ -117,7 +118,7 @@ class Transport:
         if (group, kind) in BUILT_IN:
             return BUILT_IN[group, kind]
         at, found = self._found.get((group, kind), (0.0, None))
-        if not at or time.monotonic() - at > DISCOVERY_S:
+        if not at or time.monotonic() - at > (DISCOVERY_S if found else ABSENT_S):
             found = self._discover(group, kind)
             self._found[group, kind] = (time.monotonic(), found)
         return found
