@@ -59,16 +59,16 @@ class Demo:
         self._start_postgres()
         self._start_redis()
         self._start_sandbox()
-        self._manage("migrate", "--no-input", owner=True)
+        # What follows overlaps with the sandbox's seeding, which takes longest.
+        self._prepare("schema", owner=True)
         self._start("worker", _celery("worker", "--loglevel=INFO", "--without-gossip", "--without-mingle"))
-        self._manage("collectstatic", "--no-input")
         self.sign_ins = self._seed()
-        self._wait("the sandbox cluster", "sandbox", self._sandbox_is_ready)
-        self._start("watcher", _manage("watcher"))
         self._start("web", _web(self.port))
         self._start(
             "beat", _celery("beat", "--loglevel=INFO", f"--schedule={self.root / 'beat'}", "--pidfile=")
         )
+        self._wait("the sandbox cluster", "sandbox", self._sandbox_is_ready)
+        self._start("watcher", _manage("watcher"))
         self._wait("the pages", "web", self._pages_answer)
         self._write_demo()
 
@@ -154,16 +154,16 @@ class Demo:
         )  # nobody who serves may change the schema or the trail
         self.children.add(Child(name, lambda: spawn(arguments, log=log, env=environment, cwd=ROOT), log))
 
-    def _manage(self, *arguments: str, owner: bool = False) -> str:
-        """Runs one command of manage.py to its end, as the schema's owner or as the application; returns what it printed."""
+    def _prepare(self, part: str, *, owner: bool = False) -> str:
+        """Runs one part of embedded/prepare.py, as the schema's owner or as the application; returns what it printed."""
         environment = dict(self.environment)
         if owner:
             environment["HOLDFAST_DATABASE_URL"] = environment["HOLDFAST_DATABASE_OWNER_URL"]
-        log = self.log("manage")
+        log = self.log("prepare")
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as errors:
             process = subprocess.Popen(
-                command(_manage(*arguments)),
+                command([sys.executable, "-m", "embedded.prepare", part]),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -172,14 +172,13 @@ class Demo:
                 start_new_session=True,
             )
             printed = process.communicate()[0]
-            errors.write(printed)
         if process.returncode != 0:
-            raise CannotStart(f"`manage.py {' '.join(arguments)}` failed; the end of {log}:\n{tail(log)}")
+            raise CannotStart(f"Preparing the {part} failed; the end of {log}:\n{tail(log)}")
         return printed.decode()
 
     def _seed(self) -> Mapping[str, object]:
-        """demo_seed makes the demo's people once and prints `{role: {"username": ..., "password": ...}}` as its last line."""
-        lines = self._manage("demo_seed").strip().splitlines()
+        """The demo's people, by role, as `manage.py demo_seed` prints them in its last line."""
+        lines = self._prepare("pages").strip().splitlines()
         found = json.loads(lines[-1]) if lines else {}
         return found if isinstance(found, dict) else {}
 

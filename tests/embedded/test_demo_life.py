@@ -114,22 +114,19 @@ def test_no_child_that_serves_holds_the_password_of_the_schemas_owner(life: Stac
             assert b"holdfast_owner" not in Path(f"/proc/{pid}/environ").read_bytes(), line
 
 
-def test_an_interrupt_ends_everything_and_the_next_start_continues(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    with (
-        running_stack(data) as first,
-        psycopg.connect(first.demo["database_url"], autocommit=True) as connection,
-    ):
+def test_an_interrupt_ends_everything_and_the_next_start_continues(life: Stack) -> None:
+    data = life.data
+    with psycopg.connect(life.demo["database_url"]) as connection:
         connection.execute("INSERT INTO django_session VALUES ('kept', 'x', now())")
-        connection.close()
-        os.kill(first.demo["pid"], signal.SIGINT)
-        until(lambda: _nothing_runs(data), timeout_s=12, what="everything to end")
-        assert not (data / "demo.json").exists()
-    with running_stack(data) as second, psycopg.connect(second.demo["database_url"]) as connection:
-        assert connection.execute(
-            "SELECT count(*) FROM django_session WHERE session_key = 'kept'"
-        ).fetchone() == (1,)
-        connection.close()
+    os.kill(life.demo["pid"], signal.SIGINT)
+    until(lambda: _nothing_runs(data), timeout_s=12, what="everything to end")
+    assert not (data / "demo.json").exists()
+    with running_stack(data) as second:
+        with psycopg.connect(second.demo["database_url"]) as connection:
+            found = connection.execute(
+                "SELECT count(*) FROM django_session WHERE session_key = 'kept'"
+            ).fetchone()
+        assert found == (1,)
         # Not even kill -9 of the supervisor leaves a process: the kernel tells its children.
         os.kill(second.demo["pid"], signal.SIGKILL)
         until(lambda: _nothing_runs(data), timeout_s=20, what="everything to end with its supervisor")
