@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 
 from sandbox.children import mark_ready
-from sandbox.children import mark_ready
 from sandbox.client import ApiError, Client
 from sandbox.controllers.core import Context, Controller
 from sandbox.controllers.node.isolation import DESCRIPTIONS, probe
@@ -53,7 +52,6 @@ def main() -> int:
         return 1
     mark_ready(context.data, "controllers")
     log.info("controllers are running")
-    mark_ready(options.data, "controllers")
     stop.wait()
     client.close()
     # Containers end with this process (PDEATHSIG); threads that wait for the API need no farewell.

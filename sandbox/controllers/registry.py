@@ -12,7 +12,6 @@ from sandbox.controllers.storage.ephemeral import EphemeralVolumes
 from sandbox.controllers.storage.expansion import Expander
 from sandbox.controllers.storage.protection import ClaimProtection, VolumeProtection
 from sandbox.controllers.storage.provisioner import Provisioner, Reclaimer
-from sandbox.controllers.storage.quota import QuotaStatus
 from sandbox.controllers.storage.snapshots import SnapshotBinder, Snapshotter
 from sandbox.controllers.workloads.cronjobs import CronJobs
 from sandbox.controllers.workloads.daemonsets import DaemonSets
@@ -31,7 +30,6 @@ _ALL: tuple[type[Controller], ...] = (
     VolumeProtection,
     Expander,
     EphemeralVolumes,
-    QuotaStatus,
     SnapshotBinder,
     Snapshotter,
     Scheduler,
