@@ -117,7 +117,7 @@ def claim(destination: Tree, mark: str) -> State:
     """Takes the destination for a copy: an empty one is marked, a marked one must carry this mark, any other is refused."""
     finish_removal(destination)
     directories, others = entries(destination.fd)
-    strange = [name for name in directories + others if name != STATE_NAME and name not in LEFT_OUT_OF_ROOT]
+    strange = others + [name for name in directories if name != STATE_NAME and name not in LEFT_OUT_OF_ROOT]
     fd = _open_directory(destination)
     if fd is None:
         if strange:

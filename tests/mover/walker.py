@@ -20,10 +20,14 @@ def paths(root: Path) -> list[bytes]:
     found = []
     for directory, directories, files in os.walk(base):
         if directory == base:
-            directories[:] = [name for name in directories if name not in IGNORED]
+            directories[:] = [n for n in directories if n not in IGNORED or not is_directory(os.path.join(base, n))]
         for name in [*directories, *files]:
             found.append(os.path.relpath(os.path.join(directory, name), base))
     return sorted(found)
+
+
+def is_directory(path: bytes) -> bool:
+    return stat.S_ISDIR(os.lstat(path).st_mode)
 
 
 def holes(path: bytes, size: int) -> list[tuple[int, int]]:
@@ -137,7 +141,7 @@ def listing(base: bytes, directory: bytes) -> tuple[bytes, bytes]:
     full = os.path.join(base, directory) if directory else base
     names = sorted(os.listdir(full))
     if not directory:
-        names = [name for name in names if name not in IGNORED]
+        names = [name for name in names if name not in IGNORED or not is_directory(os.path.join(base, name))]
     content, metadata = blake3(), blake3()
     for want_directories in (False, True):
         for name in names:
