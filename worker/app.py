@@ -60,7 +60,12 @@ app.conf.update(
             "schedule": float(SWEEP_EVERY_S),
             # After an outage of the worker one sweep is enough: the others expire unread.
             "options": {"expires": SWEEP_EVERY_S},
-        }
+        },
+        "audit checkpoint": {
+            "task": "worker.ticks.checkpoint",
+            "schedule": 60.0 * int(os.environ.get("HOLDFAST_AUDIT_CHECKPOINT_MINUTES", "10")),
+            "options": {"expires": 60},
+        },
     },
 )
 
