@@ -8,5 +8,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", healthz, name="healthz"),
     path("", include("accounts.urls")),
     path("", include("audit.urls")),
+    path("", include("dashboard.urls")),
     path("", include("migrations_app.urls")),
 ]

@@ -139,6 +139,11 @@ class Claim(models.Model):
         return f"{self.namespace}/{self.name}"
 
     @property
+    def key(self) -> str:
+        """`namespace/name`."""
+        return f"{self.namespace}/{self.name}"
+
+    @property
     def owner(self) -> Owner:
         return Owner(self.owner_kind)
 

@@ -149,8 +149,14 @@ def _save_decision(request: SignOffRequest, by: User, kind: Decision.Kind, text:
         after={"state": str(state), "covers_digest": request.covers_digest},
         note=text.strip(),
     )
-    ring(request.migration_id)
+    _look_now(request)
     return decision
+
+
+def _look_now(request: SignOffRequest) -> None:
+    """The engine looks at a gate seldom; after an answer it looks at once."""
+    Migration.objects.filter(pk=request.migration_id).update(next_tick_at=timezone.now())
+    ring(request.migration_id)
 
 
 def _void(request: SignOffRequest, reason: str, actor: Actor) -> None:
@@ -165,7 +171,7 @@ def _void(request: SignOffRequest, reason: str, actor: Actor) -> None:
         after={"state": "void"},
         note=reason,
     )
-    ring(request.migration_id)
+    _look_now(request)
 
 
 def _record(

@@ -150,3 +150,8 @@ class Driver:
     def kubectl(self, *arguments: str) -> str:
         command = ["kubectl", "--kubeconfig", str(self.sandbox.kubeconfig), *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+
+
+def durations(migration: Migration) -> str:
+    """Seconds a step, for a failure's message."""
+    return ", ".join(f"{run.step}.{run.attempt} {run.duration.total_seconds():.1f}" for run in migration.runs.all())

@@ -5,7 +5,7 @@ import pytest
 from audit.models import Event
 from migrations_app.actions import running
 from migrations_app.states import State
-from tests.journeys.driving import Driver
+from tests.journeys.driving import Driver, durations
 from tests.mover.walker import picture
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -45,5 +45,6 @@ def test_every_byte_and_attribute_arrives_and_the_source_is_released_and_brought
         claim = driver.adapter.get_claim("media", name)
         assert claim is not None and (claim.phase, claim.volume_name) == ("Bound", volume)
         assert picture(driver.volume_directory(volume)) == before[name]
+    print(durations(migration))
     verbs = set(Event.objects.values_list("verb", flat=True))
     assert {"migration.start", "flux.suspend", "workload.scale", "git.push", "signoff.approve", "claim.delete"} <= verbs

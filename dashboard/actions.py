@@ -1,0 +1,59 @@
+"""Changes that people make to the dashboard's own settings, each with its audit event."""
+
+from typing import Any
+
+from django.db import transaction
+
+from audit.trail import Actor, record
+from dashboard.models import Cluster, GitRepository
+
+_FIELDS = (
+    "name",
+    "url",
+    "branch",
+    "source_namespace",
+    "source_name",
+    "credentials_kind",
+    "credentials_name",
+    "push_policy",
+)
+
+
+def _snapshot(row: GitRepository) -> dict[str, Any]:
+    return {field: str(getattr(row, field)) for field in _FIELDS}
+
+
+def save_repository(*, by: Actor, cluster: Cluster, name: str, **values: str) -> GitRepository:
+    """Adds the repository of that name, or changes it. `values`: the other fields of the model."""
+    with transaction.atomic():
+        row = GitRepository.objects.select_for_update().filter(cluster=cluster, name=name).first()
+        before = _snapshot(row) if row else None
+        row = row or GitRepository(cluster=cluster, name=name)
+        for key, value in values.items():
+            setattr(row, key, value)
+        row.save()
+        record(
+            actor=by,
+            verb="repository.change" if before else "repository.add",
+            kind="repository",
+            key=name,
+            cluster=cluster.name,
+            before=before,
+            after=_snapshot(row),
+        )
+        return row
+
+
+def remove_repository(*, by: Actor, repository: GitRepository) -> None:
+    """Forgets a repository. Nothing in Git changes; migrations that need it say so at their next step."""
+    with transaction.atomic():
+        before = _snapshot(repository)
+        repository.delete()
+        record(
+            actor=by,
+            verb="repository.remove",
+            kind="repository",
+            key=repository.name,
+            cluster=repository.cluster.name,
+            before=before,
+        )

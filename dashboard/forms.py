@@ -1,0 +1,60 @@
+"""Forms of the dashboard's settings."""
+
+import re
+from typing import Any
+
+from django import forms
+
+from dashboard.models import GitRepository
+
+
+class RepositoryForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A Git repository that Holdfast may read and, as its policy says, change."""
+
+    class Meta:
+        model = GitRepository
+        fields = (
+            "name",
+            "url",
+            "branch",
+            "source_namespace",
+            "source_name",
+            "push_policy",
+            "credentials_kind",
+            "credentials_name",
+        )
+        labels = {
+            "url": "URL",
+            "source_namespace": "Namespace of the Flux GitRepository",
+            "source_name": "Name of the Flux GitRepository",
+            "push_policy": "How changes get there",
+            "credentials_kind": "Credentials are in",
+            "credentials_name": "Path or variable",
+        }
+        help_texts = {
+            "name": "Also the name of the clone; letters, digits, hyphens.",
+            "credentials_name": "Where the worker finds the token or key: the path of a file, or the name of an environment variable. Never the secret itself.",
+        }
+
+    def clean_url(self) -> str:
+        url = str(self.cleaned_data["url"]).strip()
+        if re.match(r"^[a-z+]+://[^/@]*:[^/@]*@", url):
+            raise forms.ValidationError(
+                "The URL has a password in it. Put it into a file or a variable, and name that below."
+            )
+        if not re.match(r"^(https?|ssh|file)://|^[\w.-]+@[\w.-]+:", url):
+            raise forms.ValidationError(
+                "Not a URL that git can clone: use https://, ssh:// or git@host:path."
+            )
+        return url
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        kind, name = cleaned.get("credentials_kind"), cleaned.get("credentials_name")
+        if kind == "environment" and name and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            self.add_error("credentials_name", "Not the name of an environment variable.")
+        if kind == "file" and name and not name.startswith("/"):
+            self.add_error("credentials_name", "Use an absolute path on the worker's machine.")
+        if kind in {"environment", "file"} and not name:
+            self.add_error("credentials_name", "Say which one.")
+        return cleaned

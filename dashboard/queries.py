@@ -1,0 +1,97 @@
+"""The claims list as a question: what the URL asks for, as a queryset. Page and CSV ask the same one."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.http import QueryDict
+
+from dashboard.models import DELETION_PATHS, Claim
+from dashboard.states import Owner, Protection
+
+SORTS = {
+    "claim": ("namespace", "name"),
+    "size": ("size_bytes", "namespace", "name"),
+    "class": ("storage_class", "namespace", "name"),
+    "owner": ("owner_kind", "owner_name", "namespace", "name"),
+    "weakest": ("weakest", "namespace", "name"),
+    "consumers": ("consumer_count", "namespace", "name"),
+    "snapshot": ("snapshot_at", "namespace", "name"),
+    "created": ("created_at", "namespace", "name"),
+}
+PATHS = dict(DELETION_PATHS)
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What the URL asks for; unknown values are dropped, so that an old link still works."""
+
+    text: str = ""
+    namespace: str = ""
+    owner: str = ""
+    storage_class: str = ""
+    phase: str = ""
+    path: str = ""
+    state: str = ""
+    risk: str = ""
+    sort: str = "claim"
+    down: bool = False
+
+    @classmethod
+    def of(cls, query: QueryDict) -> "Filters":
+        sort = query.get("sort", "claim")
+        return cls(
+            text=query.get("q", "").strip()[:200],
+            namespace=query.get("namespace", "")[:253],
+            owner=_known(query.get("owner", ""), Owner.values),
+            storage_class=query.get("class", "")[:253],
+            phase=_known(query.get("phase", ""), ["Bound", "Pending", "Lost", "Terminating"]),
+            path=_known(query.get("path", ""), list(PATHS)),
+            state=_known(query.get("state", ""), Protection.values),
+            risk=_known(query.get("risk", ""), ["any", "orphan", "moving"]),
+            sort=sort if sort in SORTS else "claim",
+            down=query.get("down") == "1",
+        )
+
+    @property
+    def any(self) -> bool:
+        return any(
+            [self.text, self.namespace, self.owner, self.storage_class, self.phase, self.state, self.risk]
+        )
+
+
+def _known(value: str, values: list[str]) -> str:
+    return value if value in values else ""
+
+
+def find(rows: QuerySet[Claim], filters: Filters, *, moving: QuerySet[Any]) -> QuerySet[Claim]:
+    """`rows` as the filters ask. `moving` are transfers of live migrations, correlated by namespace and name."""
+    if filters.text:
+        for word in filters.text.split():
+            rows = rows.filter(
+                Q(name__icontains=word)
+                | Q(namespace__icontains=word)
+                | Q(owner_name__icontains=word)
+                | Q(volume_name__icontains=word)
+            )
+    plain = {
+        "namespace": filters.namespace,
+        "owner_kind": filters.owner,
+        "storage_class": filters.storage_class,
+    }
+    rows = rows.filter(**{key: value for key, value in plain.items() if value})
+    if filters.phase:
+        rows = (
+            rows.filter(deleting=True) if filters.phase == "Terminating" else rows.filter(phase=filters.phase)
+        )
+    if filters.state:
+        rows = rows.filter(**{filters.path or "weakest": filters.state})
+    if filters.risk == "any":
+        rows = rows.filter(weakest__in=[Protection.UNPROTECTED, Protection.UNKNOWN])
+    elif filters.risk == "orphan":
+        rows = rows.filter(owner_kind=Owner.ORPHAN)
+    elif filters.risk == "moving":
+        here = moving.filter(migration__source_namespace=OuterRef("namespace"), source_name=OuterRef("name"))
+        rows = rows.filter(Exists(here))
+    order = SORTS[filters.sort]
+    return rows.order_by(*([f"-{order[0]}", *order[1:]] if filters.down else order))

@@ -1,0 +1,70 @@
+"""The first page: what needs a person, what runs, what is at risk, and whether cluster and GitOps are well."""
+
+from typing import Any
+
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from accounts.access import needs
+from accounts.permissions import can, visible
+from dashboard.models import DELETION_PATHS, Claim, Cluster, GitOpsFact, ValidationRun
+from dashboard.states import Owner, Protection
+from migrations_app.models import Migration
+from migrations_app.states import TICKING, State
+
+_NEEDS_YOU = (State.WAITING, State.FAILED, State.PAUSED, State.READY, State.ABORTED)
+_RUNNING = TICKING - {State.WAITING, State.RETAINED}
+
+
+@needs("claims.view")
+def overview(request: HttpRequest) -> HttpResponse:
+    claims = visible(request.user, Claim.objects.present(), "namespace", permission="claims.view")  # type: ignore[arg-type]
+    moves = _migrations(request)
+    context = {
+        "waiting": [(m, _may_act(request, m)) for m in moves.filter(state__in=_NEEDS_YOU)[:20]],
+        "running": moves.filter(state__in=_RUNNING)[:20],
+        "kept": moves.filter(state=State.RETAINED)[:10],
+        "risks": _risks(claims),
+        "claim_count": claims.count(),
+        "connections": Cluster.objects.all(),
+        "troubled": GitOpsFact.objects.filter(gone_at__isnull=True).filter(
+            Q(suspended=True) | ~Q(ready="True")
+        )[:10],
+        "gitops_count": GitOpsFact.objects.filter(gone_at__isnull=True).count(),
+        "validation": ValidationRun.objects.first(),
+    }
+    partial = getattr(request, "htmx", False) and not request.headers.get("HX-History-Restore-Request")
+    return render(request, "dashboard/_overview.html" if partial else "dashboard/overview.html", context)
+
+
+def _migrations(request: HttpRequest) -> QuerySet[Migration]:
+    rows = visible(request.user, Migration.objects.all(), "source_namespace", permission="migrations.view")  # type: ignore[arg-type]
+    return rows.prefetch_related("transfers").order_by("waiting_since", "-changed_at")
+
+
+def _may_act(request: HttpRequest, migration: Migration) -> bool:
+    permission = migration.waiting_permission or "migrations.edit"
+    return can(request.user, permission, namespace=migration.source_namespace)  # type: ignore[arg-type]
+
+
+def _risks(claims: QuerySet[Claim]) -> list[dict[str, Any]]:
+    """Counts of what could be lost, each with the filter of the claims list that shows exactly those."""
+    counted = claims.aggregate(
+        **{path: Count("pk", filter=Q(**{path: Protection.UNPROTECTED})) for path, _ in DELETION_PATHS},
+        orphans=Count("pk", filter=Q(owner_kind=Owner.ORPHAN)),
+        unknown=Count("pk", filter=Q(weakest=Protection.UNKNOWN)),
+        lost=Count("pk", filter=Q(phase="Lost")),
+        ending=Count("pk", filter=Q(deleting=True)),
+    )
+    rows = [
+        {"count": counted[path], "text": f"unprotected: {title}", "query": f"path={path}&state=unprotected"}
+        for path, title in DELETION_PATHS
+    ]
+    rows += [
+        {"count": counted["orphans"], "text": "orphans of Flux", "query": "risk=orphan"},
+        {"count": counted["unknown"], "text": "with unknown protection", "query": "state=unknown"},
+        {"count": counted["lost"], "text": "lost their volume", "query": "phase=Lost"},
+        {"count": counted["ending"], "text": "being deleted", "query": "phase=Terminating"},
+    ]
+    return [row for row in rows if row["count"]]
