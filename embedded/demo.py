@@ -20,7 +20,7 @@ from embedded.processes import command, free_port, spawn, tail
 from embedded.redis import Redis
 
 ROOT = Path(__file__).parents[1]
-CLUSTER_NAME = "sandbox"
+CLUSTER_NAME = "demo-east"
 DEFAULT_PORT = 8000
 
 

@@ -3,10 +3,12 @@
 python -m embedded.prepare schema|pages
 """
 
+import io
 import os
 import sys
 
 import django
+from django.conf import settings
 from django.core.management import call_command
 
 
@@ -17,6 +19,16 @@ def main(part: str) -> None:
         call_command("migrate", interactive=False, verbosity=0)
         return
     call_command("collectstatic", interactive=False, verbosity=0)
+    # Quietly: the last line of what is printed is that of demo_seed.
+    call_command(
+        "connect_repository",
+        "fleet",
+        url=f"file://{settings.HOLDFAST_DATA}/sandbox/git/fleet.git",
+        branch="main",
+        source="flux-system/fleet",
+        push="direct",
+        stdout=io.StringIO(),
+    )
     call_command("demo_seed")
 
 
