@@ -77,9 +77,12 @@ def _allowed(patterns: set[str], namespace: str | Iterable[str]) -> bool:
     return bool(patterns) and all(matches(patterns, name) for name in wanted)
 
 
-def can(user: Person, permission: str, namespace: str | Iterable[str] = "") -> bool:
-    """Whether `user` holds `permission` in every namespace named; in any namespace at all when none is."""
-    return _allowed(patterns_for(user, permission), namespace)
+def can(user: Person, permission: str, namespace: str | Iterable[str] = "", *, fresh: bool = False) -> bool:
+    """Whether `user` holds `permission` in every namespace named; in any namespace at all when none is.
+
+    `fresh` asks the database again: for decisions, whose wait for a lock may outlast a grant.
+    """
+    return _allowed(patterns_for(user, permission, fresh=fresh), namespace)
 
 
 def check(user: Person, permission: str, namespace: str | Iterable[str] = "") -> None:

@@ -73,7 +73,7 @@ def excluded(migration: Migration) -> dict[str, str]:
 
 def check_may_decide(user: User, migration: Migration) -> None:
     """Raises `Refused` with the reason why this person cannot answer the request."""
-    if not can(user, "signoff.give", namespace=migration.source_namespace):
+    if not can(user, "signoff.give", namespace=migration.source_namespace, fresh=True):
         raise Refused(why_not("signoff.give", migration.source_namespace))
     reason = excluded(migration).get(user.get_username())
     if reason:

@@ -129,3 +129,13 @@ def test_python_and_postgresql_agree_on_every_pattern(pattern: str, name: str) -
 @pytest.mark.parametrize("pattern", ["", ".*", "a|b", "(a)", "a b", "A", "[a]", "a\n", "!a", "x" * 254, "-a"])
 def test_only_names_with_stars_and_question_marks_are_patterns(pattern: str) -> None:
     assert not valid_pattern(pattern)
+
+
+@pytest.mark.django_db
+def test_a_fresh_answer_forgets_what_the_page_knew() -> None:
+    approver = person("approver")
+    assert can(approver, "signoff.give", "team-a")
+    Grant.objects.all().delete()
+    assert can(approver, "signoff.give", "team-a")
+    assert not can(approver, "signoff.give", "team-a", fresh=True)
+    assert not can(approver, "signoff.give", "team-a")
