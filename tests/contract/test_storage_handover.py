@@ -148,3 +148,24 @@ def test_an_attachment_ends_a_moment_after_its_last_pod(place: Place) -> None:
     assert [item["status"]["attached"] for item in attachments()] == [True]
     place.client.delete(PODS, "user", place.namespace, grace_period_s=1)
     until(lambda: not attachments(), timeout_s=PATIENCE_S, what="no attachment")
+
+
+def test_a_volume_made_anew_under_another_name_shows_the_same_bytes(place: Place) -> None:
+    _, volume = released(place)
+    name = f"{place.namespace}-again"
+    kept = ("accessModes", "capacity", "csi", "storageClassName", "volumeMode", "nodeAffinity")
+    spec = {key: value for key, value in volume["spec"].items() if key in kept}
+    spec["persistentVolumeReclaimPolicy"] = "Retain"
+    place.client.delete(PERSISTENT_VOLUMES, volume["metadata"]["name"])
+    place.wait_gone(PERSISTENT_VOLUMES, volume["metadata"]["name"])
+    reference = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "namespace": place.namespace,
+        "name": "data",
+    }
+    place.create(PERSISTENT_VOLUMES, name, spec={**spec, "claimRef": reference})
+    place.volumes.append(name)
+    place.claim("data", volumeName=name)
+    place.wait_bound("data")
+    assert place.run("cat /data/file", {"/data": "data"}) == "precious\n"

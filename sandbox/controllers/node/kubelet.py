@@ -117,7 +117,7 @@ class Kubelet(Controller):
     def _sync(self, key: PodKey, pod: Object) -> float | None:
         run = self._runs.get(uid_of(pod))
         if run is None:
-            if started_before(pod) and images.runs_processes(pod):
+            if images.runs_processes(pod) and (started_before(pod) or self._left_traces(pod)):
                 return self._after_loss(key, pod)
             if started_before(pod) and phase_of(pod) == "Running":
                 return self._overdue(key, pod, None)
@@ -243,6 +243,10 @@ class Kubelet(Controller):
             return None
         return 0.1
 
+    def _left_traces(self, pod: Object) -> bool:
+        """A container was started here, though the sandbox died before it could report that."""
+        return any((self.volumes.directory_of(pod) / "containers").glob(f"*/{runtime.SPEC_FILE}"))
+
     def _after_loss(self, key: PodKey, pod: Object) -> float | None:
         """The processes died with the sandbox: what the API still calls running has failed."""
         run = self._new_run(pod)
@@ -254,7 +258,7 @@ class Kubelet(Controller):
         for item in run.all:
             entry = known.get(item.name) or {}
             item.restarts = int(entry.get("restartCount") or 0)
-            if not entry.get("containerID"):
+            if not entry.get("containerID") and not (item.folder / runtime.SPEC_FILE).exists():
                 continue
             ended = (entry.get("state") or {}).get("terminated")
             running = (entry.get("state") or {}).get("running") or {}

@@ -17,6 +17,7 @@ from sandbox.controllers.objects import Object, timestamp
 
 log = logging.getLogger(__name__)
 
+SPEC_FILE = "spec.json"  # written just before a start: its presence says that one was tried
 _MESSAGE_BYTES = 4096
 _FALLBACK_BYTES, _FALLBACK_LINES = 2048, 80
 
@@ -117,7 +118,7 @@ def start(run: ContainerRun, spec: Spec | None, on_end: Callable[[], None]) -> N
         run.started_at = timestamp()
         return
     try:
-        process = isolation.start(spec, run.folder / "spec.json")
+        process = isolation.start(spec, run.folder / SPEC_FILE)
     except StartFailed as error:
         run.started_at = run.finished_at = timestamp()
         run.exit_code, run.reason, run.message = 128, "StartError", f"failed to start container: {error}"

@@ -88,7 +88,7 @@ class PodVolumes:
         if needs_attachment(volume, self.drivers.get(driver_of(volume))):
             self._require_attached(pod, volume)
         directory = self._directory(volume)
-        _apply_fs_group(pod, volume, directory)
+        _apply_fs_group(pod, volume, directory, self.directory_of(pod))
         return directory
 
     def _require_attached(self, pod: Object, volume: Object) -> None:
@@ -160,14 +160,14 @@ def inside(directory: Path, relative: str) -> Path:
     return target
 
 
-def _apply_fs_group(pod: Object, volume: Object, directory: Path) -> None:
+def _apply_fs_group(pod: Object, volume: Object, directory: Path, pod_directory: Path) -> None:
     """As the kubelet does for ReadWriteOnce file systems: gives the whole tree to the pod's group."""
     security = spec_of(pod).get("securityContext") or {}
     gid = security.get("fsGroup")
     single = {"ReadWriteOnce", "ReadWriteOncePod"} & set(modes_of(volume))
     if gid is None or os.geteuid() != 0 or not single or is_finished(pod) or _is_read_only(pod, volume):
         return
-    marker = Path(f"{directory.parent}/.fsgroup-{uid_of(pod)}-{directory.name}")
+    marker = pod_directory / f"fsgroup-{directory.name}"
     if marker.exists():
         return
     top = directory.stat()
@@ -180,6 +180,7 @@ def _apply_fs_group(pod: Object, volume: Object, directory: Path) -> None:
             for name in folders:
                 if Path(folder, name).is_symlink():
                     _give(Path(folder, name), gid, folder=False)
+    pod_directory.mkdir(parents=True, exist_ok=True)
     marker.touch()
 
 

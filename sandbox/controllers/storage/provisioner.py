@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +52,7 @@ from sandbox.kinds import (
 log = logging.getLogger(__name__)
 
 SNAPSHOT_GROUP = "snapshot.storage.k8s.io"
+_HANDLE = "0001-0009-rook-ceph-"
 
 
 class Refused(Exception):
@@ -60,8 +60,13 @@ class Refused(Exception):
 
 
 def volume_directory(data: Path, volume: Object) -> Path:
-    """Where a volume's files are."""
-    return data / "volumes" / name_of(volume)
+    """Where a volume's files are: by its name, or by its handle when the object was made anew under another name."""
+    directory = data / "volumes" / name_of(volume)
+    handle = str((spec_of(volume).get("csi") or {}).get("volumeHandle") or "")
+    if directory.is_dir() or not handle.startswith(_HANDLE) or "/" in handle:
+        return directory
+    original = data / "volumes" / f"pvc-{handle.removeprefix(_HANDLE)}"
+    return original if original.is_dir() else directory
 
 
 class Provisioner(Controller):
@@ -197,7 +202,7 @@ def _volume(claim: Object, storage_class: Object) -> Object:
     parameters = storage_class.get("parameters") or {}
     csi: dict[str, Any] = {
         "driver": driver,
-        "volumeHandle": f"0001-0009-rook-ceph-{uuid.uuid5(uuid.NAMESPACE_OID, uid_of(claim))}",
+        "volumeHandle": _HANDLE + uid_of(claim),
         "volumeAttributes": {
             "storage.kubernetes.io/csiProvisionerIdentity": f"sandbox-{driver}",
             **{key: value for key, value in parameters.items() if not key.startswith("csi.storage")},
