@@ -21,7 +21,7 @@ Json = dict[str, Any]
 MAGIC = b"k8s\0"
 
 INLINE = frozenset(
-    [
+    {
         "volumeSource",
         "persistentVolumeSource",
         "localObjectReference",
@@ -29,7 +29,8 @@ INLINE = frozenset(
         "ephemeralContainerCommon",
         "rule",
         "ruleWithOperations",
-    ]
+        "ingressRuleValue",
+    }
 )
 _ZERO_COUNTS = frozenset(
     [
