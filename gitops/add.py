@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from gitops import edit
 from gitops.change import Change, Tree, resolve
-from gitops.errors import Reason, Refusal
+from gitops.errors import Reason, Refusal, offering
 from gitops.kustomization import kustomization_path, load
 from gitops.locate import find
 from gitops.patches import add_entry
@@ -72,14 +72,15 @@ def add(
     place = resolve("", directory) if directory is not None else normal(flux.path)
     _new(tree, flux, ref)
     trial = tree.fork()
-    if append_to is not None:
-        path = resolve("", append_to)
-        file = parse(path, trial.read(path))
-        _unsealed(file)
-        trial.write(path, edit.append_document(file, text).content)
-    else:
-        put_file(trial, flux, place, _free_name(trial, place, file_name or default_file_name(ref)), text)
-    _lands(trial, flux, ref, place)
+    with offering(lambda: text):
+        if append_to is not None:
+            path = resolve("", append_to)
+            file = parse(path, trial.read(path))
+            _unsealed(file)
+            trial.write(path, edit.append_document(file, text).content)
+        else:
+            put_file(trial, flux, place, _free_name(trial, place, file_name or default_file_name(ref)), text)
+        _lands(trial, flux, ref, place)
     change = trial.change(f"Add {ref}", since=tree)
     tree.adopt(trial)
     return change

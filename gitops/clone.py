@@ -6,6 +6,8 @@ import fcntl
 import os
 import re
 import shutil
+import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -55,6 +57,7 @@ class Clone:
         check_branch(self.branch)
         self.directory = Path(self.directory)
         state = self.directory.with_name(f"{self.directory.name}.state")
+        self._holding = threading.local()
         self._git = Git(self.url, state, self.credentials, self.timeout_s)
 
     # Reading
@@ -171,8 +174,8 @@ class Clone:
     def _clone(self) -> str:
         """Clone into a directory beside, and put it into place only when it is whole."""
         self._sweep()
-        fresh = self.directory.with_name(f"{self.directory.name}.new")
-        fresh.parent.mkdir(parents=True, exist_ok=True)
+        self.directory.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=f"{self.directory.name}.new-", dir=self.directory.parent))
         self._git.run("init", "--bare", "--quiet", str(fresh))
         self._git.run("config", "remote.origin.url", self._fetch_url(), git_dir=fresh)
         self._git.run("config", "gc.auto", "2000", git_dir=fresh)
@@ -197,8 +200,9 @@ class Clone:
         return f"file://{local.absolute()}" if "://" not in self.url and local.exists() else self.url
 
     def _sweep(self) -> None:
-        for suffix in (".new",):
-            shutil.rmtree(self.directory.with_name(self.directory.name + suffix), ignore_errors=True)
+        """Remove what a clone that was killed left behind; a git that still runs there writes into nothing."""
+        for path in self.directory.parent.glob(f"{self.directory.name}.new-*"):
+            shutil.rmtree(path, ignore_errors=True)
 
     def _healthy(self) -> bool:
         code, _, _ = self._git.attempt("fsck", "--connectivity-only", "--no-dangling", git_dir=self.directory)
@@ -261,14 +265,19 @@ class Clone:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """One process, and one thread, at a time. Raises RepositoryTimeout."""
+        """One process, and one thread, at a time; a thread that holds it may enter again. Raises RepositoryTimeout."""
+        if getattr(self._holding, "yes", False):
+            yield
+            return
         self.directory.parent.mkdir(parents=True, exist_ok=True)
         path = self.directory.with_name(f"{self.directory.name}.lock")
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             _acquire(descriptor, time.monotonic() + self.lock_timeout_s)
+            self._holding.yes = True
             yield
         finally:
+            self._holding.yes = False
             os.close(descriptor)
 
 

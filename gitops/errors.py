@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 
 NOTHING_CHANGED = "Nothing was changed, neither in Git nor in the cluster."
@@ -59,6 +61,18 @@ class Refusal(GitOpsError):
         self.reason = reason
         self.path = path
         self.by_hand = by_hand
+
+
+@contextmanager
+def offering(by_hand: Callable[[], str]) -> Iterator[None]:
+    """Give each refusal that is raised inside, and has no change to make by hand yet, this one."""
+    try:
+        yield
+    except Refusal as refusal:
+        if not refusal.by_hand:
+            refusal.by_hand = by_hand()
+            refusal.next_step = refusal.next_step or "Make the change by hand:"
+        raise
 
 
 class RepositoryError(GitOpsError):

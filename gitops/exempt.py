@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from gitops import edit
 from gitops.change import Change, Tree
-from gitops.errors import Reason, Refusal
+from gitops.errors import Reason, Refusal, offering
 from gitops.kustomization import Kustomization, load
 from gitops.locate import Found, find, find_editable
 from gitops.patches import add_entry, add_patch, selector_at
@@ -34,6 +34,16 @@ def set_prune(tree: Tree, flux: FluxPath, ref: ObjectRef, value: str, summary: s
     found = find_editable(tree, flux, ref)
     _not_ignored(found)
     trial = tree.fork()
+    with offering(lambda: value_patch(found.instance, "annotations", value)):
+        _set_all(trial, flux, ref, value)
+        check_prune(trial, flux, ref, wanted=value.lower() == PROTECTED)
+    change = trial.change(summary, since=tree)
+    tree.adopt(trial)
+    return change
+
+
+def _set_all(trial: Tree, flux: FluxPath, ref: ObjectRef, value: str) -> None:
+    found = find_editable(trial, flux, ref)
     wanted = value.lower() == PROTECTED
     for where in ("annotations", "labels"):
         current = _current(found, where)
@@ -44,10 +54,6 @@ def set_prune(tree: Tree, flux: FluxPath, ref: ObjectRef, value: str, summary: s
             continue
         _set_where(trial, found, where, value)
         found = find_editable(trial, flux, ref)
-    check_prune(trial, flux, ref, wanted=wanted)
-    change = trial.change(summary, since=tree)
-    tree.adopt(trial)
-    return change
 
 
 def _current(found: Found, where: str) -> Mapping[str, str]:

@@ -28,7 +28,7 @@ def stated(tree: Tree) -> list[Stated]:
     """Every Flux Kustomization of a repository, in order of its files."""
     found: list[Stated] = []
     for path in tree.paths():
-        if not path.endswith((".yaml", ".yml")) or GROUP.encode() not in tree.read(path):
+        if not path.endswith((".yaml", ".yml")) or not _may_state(tree.read(path)):
             continue
         try:
             roots = parse(path, tree.read(path)).roots()
@@ -41,6 +41,10 @@ def stated(tree: Tree) -> list[Stated]:
                 except Refusal:
                     continue  # a path that leads out of the repository applies nothing of it
     return found
+
+
+def _may_state(content: bytes) -> bool:
+    return GROUP.encode() in content and b"Kustomization" in content
 
 
 def _stated(path: str, root: Node) -> Stated:

@@ -223,6 +223,7 @@ class Git:
         credentials = self.credentials
         if credentials.token_file or credentials.token_env:
             token = credentials.token()
+            self._encrypted_or_local()
             askpass = folder / "askpass"
             _write_private(askpass, _ASKPASS, stat.S_IRWXU)
             environment["GIT_ASKPASS"] = str(askpass)
@@ -233,6 +234,13 @@ class Git:
             else:
                 environment["HOLDFAST_GIT_TOKEN"] = token
         environment["GIT_SSH_COMMAND"] = self._ssh(folder)
+
+    def _encrypted_or_local(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.scheme in ("http", "git") and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+            raise RepositoryError(
+                f"A token would be sent to {parts.hostname} unencrypted.", next_step="Use an https URL."
+            )
 
     def _ssh(self, folder: Path) -> str:
         credentials = self.credentials

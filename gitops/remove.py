@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from gitops import edit
 from gitops.change import Change, Tree, resolve
-from gitops.errors import Reason, Refusal
+from gitops.errors import Reason, Refusal, offering
 from gitops.exempt import forget
 from gitops.kustomization import Kustomization, load
 from gitops.locate import Found, find, find_editable
 from gitops.patches import add_patch, selector_at
 from gitops.values import CLAIM, WORKLOADS, FluxPath, ObjectRef
 from gitops.walk import Instance, Listing, Walker
-from gitops.yamltext import Node, parse
+from gitops.yamltext import Node, content_end, parse
 
 
 def remove(tree: Tree, flux: FluxPath, ref: ObjectRef) -> Change:
@@ -23,17 +23,28 @@ def remove(tree: Tree, flux: FluxPath, ref: ObjectRef) -> Change:
     """
     found = find_editable(tree, flux, ref)
     trial = tree.fork()
-    if found.declaration.owner_level == -1:
-        _references(trial, found)
-        forget(trial, found)
-        _take_out(trial, found.instance)
-    else:
-        _delete_by_patch(trial, found)
-    _check_gone(trial, flux, ref)
-    notes = mentions(trial, flux, found)
+    with offering(lambda: _instructions(found)):
+        if found.declaration.owner_level == -1:
+            _references(trial, found)
+            forget(trial, found)
+            _take_out(trial, found.instance)
+        else:
+            _delete_by_patch(trial, found)
+        _check_gone(trial, flux, ref)
+        notes = mentions(trial, flux, found)
     change = trial.change(f"Remove {ref}", since=tree, notes=notes)
     tree.adopt(trial)
     return change
+
+
+def _instructions(found: Found) -> str:
+    """The lines to delete, for a person."""
+    instance = found.instance
+    doc = instance.file.documents[instance.document]
+    start = instance.node.start if instance.item is not None else doc.start
+    end = content_end(instance.node)
+    first, last = (instance.file.text.count("\n", 0, place) + 1 for place in (start, end))
+    return f"# {instance.path}: delete lines {first} to {last} ({found.declaration.ref})"
 
 
 def _check_gone(tree: Tree, flux: FluxPath, ref: ObjectRef) -> None:

@@ -34,6 +34,7 @@ class Patch:
     body: Node
     path: str
     listed_in: str
+    renames: bool = False
 
 
 def transform(
@@ -189,7 +190,9 @@ def _patch(walker: Walker, level: Kustomization, field: str, item: Node) -> list
         return _bodies(walker, level, None, text if "\n" in text else "", "" if "\n" in text else text)
     target = item.at("target")
     selector = Selector.of_node(target) if target is not None and not target.is_null else None
-    return _bodies(walker, level, selector, item.text("patch"), item.text("path"))
+    patches = _bodies(walker, level, selector, item.text("patch"), item.text("path"))
+    renames = "true" in (item.text("options", "allowNameChange"), item.text("options", "allowKindChange"))
+    return [replace(patch, renames=renames) for patch in patches]
 
 
 def _bodies(
@@ -236,6 +239,10 @@ def _patch_instance(patch: Patch, instance: Instance, stage: str) -> None:
         _json_patch(patch, instance, stage)
         return
     body = patch.body
+    if patch.renames:
+        instance.doubts.append(
+            Refusal(Reason.TRANSFORMED, f"{patch.path} may rename {instance.name}.", path=patch.path)
+        )
     if body.text("$patch") == "delete":
         instance.deleted = True
         return
@@ -346,6 +353,7 @@ def _stamp_fields(node: Node, where: str, instances: list[Instance], path: str, 
         for spec in specs:
             reaches = spec.text("path") == f"metadata/{where}" and spec.text("kind") in ("", instance.kind)
             present = instance.annotations if where == "annotations" else instance.labels
+            reaches = reaches and spec.text("group") in ("", instance.group)
             if reaches and (present or spec.text("create") == "true"):
                 _set(instance, where, node.texts(where), path, stage)
                 break

@@ -29,7 +29,7 @@ from ruamel.yaml.events import (
 from gitops.errors import Reason, Refusal
 
 MAX_DEPTH = 100
-MAX_PLAIN_NODES = 500_000
+MAX_ALIASED_NODES = 20_000
 NULLS = ("", "~", "null", "Null", "NULL")
 Path = tuple[str | int, ...]
 # What a text states, without positions: a scalar, a list, or a mapping as pairs in order.
@@ -333,26 +333,35 @@ def content_end(node: Node) -> int:
 
 def plain(node: Node | None) -> Plain:
     """What a node states: aliases written out, positions and layout gone, plain and quoted scalars told apart."""
-    budget = [MAX_PLAIN_NODES]
-    return _plain(node, budget, ())
+    return _Statement().of(node, (), repeated=False)
 
 
-def _plain(node: Node | None, budget: list[int], above: tuple[int, ...]) -> Plain:
-    budget[0] -= 1
-    if budget[0] < 0:
-        raise Refusal(Reason.UNREADABLE, "The file repeats itself through aliases without end.")
-    if node is None:
-        return ("none", None)
-    real = node.real
-    if id(real) in above:
-        raise Refusal(Reason.UNREADABLE, "The file contains itself through an alias.")
-    inside = (*above, id(real))
-    if real.kind == "scalar":
-        return scalar(real.value, quoted=bool(real.style), tag=real.tag)
-    if real.kind == "list":
-        return ("list", [real.tag, *(_plain(item, budget, inside) for item in real.items)])
-    pairs = [(_plain(key, budget, inside), _plain(value, budget, inside)) for key, value in real.pairs]
-    return ("map", [real.tag, *pairs])
+class _Statement:
+    """Writes out what a node states; what aliases repeat is bounded."""
+
+    def __init__(self) -> None:
+        self.left = MAX_ALIASED_NODES
+
+    def of(self, node: Node | None, above: tuple[int, ...], *, repeated: bool) -> Plain:
+        if node is None:
+            return ("none", None)
+        real = node.real
+        repeated = repeated or node is not real
+        self.left -= 1 if repeated else 0
+        if self.left < 0:
+            raise Refusal(Reason.UNREADABLE, "The file repeats itself through aliases without end.")
+        if id(real) in above:
+            raise Refusal(Reason.UNREADABLE, "The file contains itself through an alias.")
+        if real.kind == "scalar":
+            return scalar(real.value, quoted=bool(real.style), tag=real.tag)
+        inside = (*above, id(real))
+        if real.kind == "list":
+            return ("list", [real.tag, *(self.of(item, inside, repeated=repeated) for item in real.items)])
+        pairs = [
+            (self.of(key, inside, repeated=repeated), self.of(value, inside, repeated=repeated))
+            for key, value in real.pairs
+        ]
+        return ("map", [real.tag, *pairs])
 
 
 _AMBIGUOUS = re.compile(r"^([-+.\d]|0x|0o|(?:y|n|yes|no|on|off|true|false|null|nan|inf)$)", re.IGNORECASE)

@@ -4,6 +4,7 @@ import http.server
 import os
 import stat
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from gitops.protect import protect
 from gitops.repository import Author, Repository
 from gitops.values import FluxPath, ObjectRef
 from tests.gitops.remotes import Remote, new_remote
+from tests.support.waiting import until
 
 SECRET = "ghp_neverShowThisToken0123456789"
 AUTHOR = Author("Holdfast", "holdfast@example.com")
@@ -69,15 +71,21 @@ def test_what_a_killed_git_leaves_behind_does_not_stop_the_next(
     assert repository.refresh() == newer
 
 
-def test_git_killed_in_the_middle_of_a_clone_leaves_nothing_in_the_way(
-    remote: Remote, tmp_path: Path
+def test_a_worker_killed_in_the_middle_of_a_clone_leaves_nothing_in_the_way(
+    remote: Remote, tmp_path: Path, silent_server: str
 ) -> None:
-    repository = clone_of(remote, tmp_path)
-    half = tmp_path / "clone.new"
-    subprocess.run(["git", "init", "--quiet", "--bare", str(half)], check=True)
-    (half / "objects" / "pack" / "tmp_pack_x").write_text("half")
-    assert repository.refresh() == remote.head()
-    assert not half.exists()
+    program = (
+        "import sys; from pathlib import Path; from gitops.repository import Repository;"
+        "Repository(sys.argv[1], 'main', Path(sys.argv[2]), timeout_s=5).refresh()"
+    )
+    words = [sys.executable, "-c", program, f"{silent_server}/x.git", str(tmp_path / "clone")]
+    with subprocess.Popen(words, cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL) as process:
+        until(lambda: _processes_of(tmp_path), timeout_s=30, what="git to wait for the server")
+        process.kill()
+    left = list(tmp_path.glob("clone.new-*"))
+    assert left
+    assert clone_of(remote, tmp_path).refresh() == remote.head()
+    assert list(tmp_path.glob("clone.new-*")) == []
 
 
 def test_a_server_that_never_answers_is_given_up(tmp_path: Path, silent_server: str) -> None:
@@ -121,6 +129,23 @@ def test_without_credentials_nothing_waits_for_an_answer(
     with pytest.raises(RepositoryError):
         Repository(asking_server[0], "main", tmp_path / "clone").refresh()
     assert monotonic() - began < 20
+
+
+def test_a_token_is_not_sent_unencrypted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOLDFAST_TEST_TOKEN", SECRET)
+    credentials = Credentials(token_env="HOLDFAST_TEST_TOKEN")
+    with pytest.raises(RepositoryError, match="unencrypted"):
+        Repository("http://git.example.com/x.git", "main", tmp_path / "clone", credentials).refresh()
+
+
+def test_a_change_may_read_the_repository_while_it_is_made(remote: Remote, tmp_path: Path) -> None:
+    repository = clone_of(remote, tmp_path)
+
+    def make(tree: Tree) -> Change:
+        assert repository.tree().read("README") == tree.read("README")
+        return protect_data(tree)
+
+    assert repository.commit_change(make, "Protect", AUTHOR).commit == remote.head()
 
 
 def test_credentials_for_one_host_are_not_told_to_another(
