@@ -1,8 +1,8 @@
 """Who may do what: the questions that pages and actions ask."""
 
 import re
-from collections.abc import Iterable
-from typing import Any, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Model, Q, QuerySet
@@ -100,23 +100,28 @@ def why_not(permission: str, namespace: str | Iterable[str] = "") -> str:
 
 
 def visible(
-    user: Person, queryset: QuerySet[M], *namespace_fields: str, permission: str = "migrations.view"
+    user: Person,
+    queryset: QuerySet[M],
+    *namespace_fields: str,
+    permission: str = "migrations.view",
+    or_empty: Sequence[str] = (),
 ) -> QuerySet[M]:
     """Only the rows whose every field in `namespace_fields` names a namespace where `user` holds `permission`.
 
-    A row without a namespace (an empty text) shows only to those who hold the permission everywhere.
+    A row without a namespace (an empty text) shows only to those who hold the permission everywhere. The fields in
+    `or_empty` may be empty, like the destination of a draft; where they are not, the same holds.
     """
     patterns = patterns_for(user, permission)
     if "*" in patterns:
         return queryset
-    if not patterns:
+    if not patterns or not namespace_fields:
         return queryset.none()
     expression = "^(" + "|".join(as_regex(pattern) for pattern in sorted(patterns)) + ")$"
-    limits: dict[str, Any] = {f"{field}__regex": expression for field in namespace_fields}
-    if not limits:
-        return queryset.none()
-    filled = [~Q(**{field: ""}) for field in namespace_fields]
-    return queryset.filter(*filled, **limits)
+    for field in namespace_fields:
+        queryset = queryset.filter(~Q(**{field: ""}), **{f"{field}__regex": expression})
+    for field in or_empty:
+        queryset = queryset.filter(Q(**{field: ""}) | Q(**{f"{field}__regex": expression}))
+    return queryset
 
 
 def people_with(permission: str, namespace: str | Iterable[str] = "") -> list[User]:

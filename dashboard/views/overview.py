@@ -39,7 +39,7 @@ def overview(request: HttpRequest) -> HttpResponse:
 
 
 def _migrations(request: HttpRequest) -> QuerySet[Migration]:
-    rows = visible(request.user, Migration.objects.all(), "source_namespace", permission="migrations.view")  # type: ignore[arg-type]
+    rows = visible(request.user, Migration.objects.all(), "source_namespace", or_empty=["destination_namespace"])  # type: ignore[arg-type]
     return rows.prefetch_related("transfers").order_by("waiting_since", "-changed_at")
 
 

@@ -17,7 +17,7 @@ from migrations_app.problems import Refused
 def visible_migrations(request: HttpRequest) -> QuerySet[Migration]:
     """The migrations that this person may see: both namespaces have to be theirs, a draft's empty destination aside."""
     rows = Migration.objects.select_related("cluster")
-    return permissions.visible(request.user, rows, "source_namespace", permission="migrations.view")  # type: ignore[arg-type]
+    return permissions.visible(request.user, rows, "source_namespace", or_empty=["destination_namespace"])  # type: ignore[arg-type]
 
 
 def load(request: HttpRequest, reference: str) -> Migration:

@@ -139,3 +139,12 @@ def test_a_fresh_answer_forgets_what_the_page_knew() -> None:
     assert can(approver, "signoff.give", "team-a")
     assert not can(approver, "signoff.give", "team-a", fresh=True)
     assert not can(approver, "signoff.give", "team-a")
+
+
+@pytest.mark.django_db
+def test_an_empty_second_namespace_hides_nothing_but_a_named_one_does() -> None:
+    for cluster in ("", "team-a", "team-b"):
+        note(1, namespace="team-a", cluster=cluster)
+    viewer = person("viewer", "team-a")
+    found = visible(viewer, Event.objects.all(), "namespace", or_empty=["cluster"])
+    assert {event.cluster for event in found} == {"", "team-a"}
