@@ -32,15 +32,15 @@ def test_a_claim_that_left_git_is_deleted(fleet: Fleet) -> None:
     assert inventory(item) == {f"{fleet.place.namespace}_other__ConfigMap"}
 
 
-@pytest.mark.parametrize("place", ["labels", "annotations"])
+@pytest.mark.parametrize("kept_in", ["labels", "annotations"])
 @pytest.mark.parametrize(
     ("key", "value"),
     [("prune", "disabled"), ("prune", "DisAbled"), ("reconcile", "Disabled"), ("ssa", "ignore")],
 )
-def test_a_protected_claim_is_left_and_forgotten(fleet: Fleet, place: str, key: str, value: str) -> None:
+def test_a_protected_claim_is_left_and_forgotten(fleet: Fleet, kept_in: str, key: str, value: str) -> None:
     fleet.kustomization()
     fleet.apply(fleet.claim(), fleet.config("other"))
-    fleet.edit(PERSISTENT_VOLUME_CLAIMS, "data", {place: {f"{GROUP}/{key}": value}}, manager="someone")
+    fleet.edit(PERSISTENT_VOLUME_CLAIMS, "data", {kept_in: {f"{GROUP}/{key}": value}}, manager="someone")
     item = fleet.apply(fleet.config("other"))
     assert fleet.live() is not None
     assert condition_of(item)["status"] == "True"
