@@ -11,7 +11,8 @@ Values (``gitops.change``, ``gitops.values``)
 Requests: each edits the tree that it is given and returns its own Change, or raises ``Refusal`` (``.reason``,
 ``.what``, ``.path``, ``.by_hand``) and leaves the tree as it was. Several requests may follow each other on one tree;
 ``tree.change(summary)`` is all of them together.
-    ``gitops.locate.locate(tree, flux, ref) -> Declaration``
+    ``gitops.locate.locate(tree, flux, ref) -> Declaration``; ``declared(tree, flux, kinds) -> list[ObjectRef]``
+    ``gitops.flux.stated(tree)``; ``options_in(tree, path) -> FluxPath | None``   Flux Kustomizations stated in Git
     ``gitops.remove.remove(tree, flux, ref) -> Change``
     ``gitops.add.add(tree, flux, ref, text, directory=None, file_name=None) -> Change``
     ``gitops.add.claim_text(...) -> str``                  a claim's manifest
