@@ -73,12 +73,18 @@ class Pace:
 def available_cpus() -> float:
     """Processors that this process may use: affinity, and the quota of its control group."""
     count = float(len(os.sched_getaffinity(0)))
-    for path in ("/sys/fs/cgroup/cpu.max",):
-        try:
-            with open(path, encoding="utf-8") as file:
-                quota, period = file.read().split()[:2]
-        except (OSError, ValueError):
-            continue
-        if quota != "max":
-            count = min(count, int(quota) / int(period))
+    quota, period = _first_words("/sys/fs/cgroup/cpu.max") or ("max", "1")
+    if quota == "max":  # the first version of control groups
+        (quota,) = _first_words("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") or ("-1",)
+        (period,) = _first_words("/sys/fs/cgroup/cpu/cpu.cfs_period_us") or ("100000",)
+    if int(quota) > 0:
+        count = min(count, int(quota) / int(period))
     return max(0.1, count)
+
+
+def _first_words(path: str) -> list[str]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read().split()[:2]
+    except OSError:
+        return []

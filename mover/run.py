@@ -1,6 +1,7 @@
 """Runs one command from start to result."""
 
 import os
+import sqlite3
 import time
 import traceback
 from dataclasses import dataclass
@@ -18,7 +19,16 @@ from mover.pool import Pool, Source
 from mover.progress import Progress
 from mover.protocol import Problem
 from mover.result import Facts, result_of
-from mover.state import Listing, State, claim, existing, finish_removal, sync_file_system, write_back
+from mover.state import (
+    Listing,
+    State,
+    claim,
+    existing,
+    finish_removal,
+    sync_file_system,
+    totals_of,
+    write_back,
+)
 from mover.tally import SideTally, Tally
 from mover.tree import DIRECTORY, STATE_NAME, Tree
 from mover.verify import Verification
@@ -96,6 +106,11 @@ def run(request: Request, progress: Progress, started_s: float) -> dict[str, obj
         current.tally.problems_total += 1
         path = os.fsencode(error.filename) if isinstance(error.filename, str | bytes) else b""
         current.tally.problems.insert(0, Problem(path, reason_of(error), error.errno or 0))
+        current.outcome = "failed"
+    except sqlite3.Error as error:
+        current.tally.problems_total += 1
+        reason = f"the listing in the destination cannot be kept: {error}. Make the destination larger, then run again."
+        current.tally.problems.insert(0, Problem(STATE_NAME, reason, 0))
         current.outcome = "failed"
     except Exception:  # noqa: BLE001  a defect must not end with exit 1, which says that differences were found
         current.tally.problems_total += 1
@@ -198,8 +213,8 @@ def _pass(current: Run, source: Tree, destination: Tree, state: State) -> None:
         one_pass.conclude()
         current.progress.begin("write-back")
         write_back(destination)
-    except BaseException:
-        listing.abandon()
+    except (MoverError, OSError):
+        listing.abandon()  # not when the run is ended by a signal: writing back may take longer than the grace that is left
         raise
     if current.tally.problems_total:
         listing.abandon()
@@ -215,7 +230,7 @@ def _verify_copy(current: Run, source: Tree, destination: Tree, state: State) ->
     if not current.tally.unchanged_files:
         current.progress.begin("verify-destination", (copied.bytes, None))
         back = Tally()
-        _compare(current, (destination,), back, current.progress, drop=(True,), skip_state=True)
+        _compare(current, (destination,), back, current.progress, drop=(True,))
         made = back.sides[0]
         current.tally.fail(back.problems)
         same = (made.content_digest, made.metadata_digest) == (copied.content_digest, copied.metadata_digest)
@@ -232,13 +247,7 @@ def _verify_copy(current: Run, source: Tree, destination: Tree, state: State) ->
 
 
 def _compare(
-    current: Run,
-    trees: tuple[Tree, ...],
-    tally: Tally,
-    progress: Progress,
-    drop: tuple[bool, ...],
-    *,
-    skip_state: bool = False,
+    current: Run, trees: tuple[Tree, ...], tally: Tally, progress: Progress, drop: tuple[bool, ...]
 ) -> None:
     verification = Verification(len(trees), current.rules, tally, progress)
     current.work(Comparing(trees, current.rules, drop), verification)
@@ -249,8 +258,7 @@ def _prove(current: Run, source: Tree, destination: Tree, state: State | None) -
     current.two_sides = True
     current.progress.begin("write-back")
     write_back(destination)
-    totals = (None, None)
-    current.progress.begin("verify", totals)
+    current.progress.begin("verify", (None, None) if state is None else totals_of(state))
     _compare(current, (source, destination), current.tally, current.progress, drop=(False, True))
     current.read_from_disk = True
     if current.tally.problems_total:
@@ -278,7 +286,7 @@ def _distrust(state: State) -> None:
 
 def _verify(current: Run) -> None:
     source, destination = _trees(current.request)
-    current.lost = _identity_limits()
+    current.lost = keeping.invisible()
     try:
         finish_removal(destination)
     except OSError as error:
@@ -306,13 +314,6 @@ def _verify(current: Run) -> None:
 
 def _digest(current: Run) -> None:
     tree = _open(current.request.source, "tree")
-    current.lost = _identity_limits()
+    current.lost = keeping.invisible()
     _compare(current, (tree,), current.tally, current.progress, drop=(False,))
     current.outcome = "failed" if current.tally.problems_total else "done"
-
-
-def _identity_limits() -> dict[str, str]:
-    """What this identity cannot even see."""
-    if keeping.effective_capabilities() & (1 << 21):
-        return {}
-    return {"xattr:trusted": "trusted.* attributes are visible only with CAP_SYS_ADMIN"}

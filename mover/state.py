@@ -282,6 +282,19 @@ class Listing:
             self._database.close()
 
 
+def totals_of(state: State) -> tuple[int | None, int | None]:
+    """Bytes and files that the last whole pass found, if its listing can be read."""
+    query = "SELECT bytes, files FROM totals WHERE files IS NOT NULL ORDER BY run DESC LIMIT 1"
+    try:
+        with contextlib.closing(
+            sqlite3.connect(f"file:/proc/self/fd/{state.fd}/listing.db?mode=ro&immutable=1", uri=True)
+        ) as database:
+            found: tuple[int | None, int | None] | None = database.execute(query).fetchone()
+    except sqlite3.Error:
+        return None, None
+    return found or (None, None)
+
+
 def _key(directory: bytes) -> bytes:
     return blake3(directory).digest(16)
 
