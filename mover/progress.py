@@ -64,7 +64,7 @@ class Progress:
     def emit(self, line: dict[str, object]) -> None:
         """Prints one line; a reader that is gone does not stop the work."""
         try:
-            self.output.write(json.dumps(line) + "\n")
+            self.output.write(json.dumps(line, separators=(",", ":")) + "\n")
             self.output.flush()
         except (BrokenPipeError, OSError):
             pass
