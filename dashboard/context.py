@@ -36,13 +36,13 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return {"places": [], "clusters": [], "roles": []}
-    return {"places": _places(request), "clusters": list(Cluster.objects.all()), "roles": roles_of(user)}  # type: ignore[arg-type]
+    return {"places": _places(request), "clusters": list(Cluster.objects.all()), "roles": roles_of(user)}
 
 
 def _places(request: HttpRequest) -> list[Place]:
     found = []
     for name, label, permission, keys, prefix in _PLACES:
-        if not can(request.user, permission):  # type: ignore[arg-type]
+        if not can(request.user, permission):
             continue
         try:
             url = reverse(name)

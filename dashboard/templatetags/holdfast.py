@@ -67,7 +67,7 @@ def since(value: datetime | None) -> SafeString | str:
     ago = timezone.now() - value
     words = f"{duration(ago)} ago" if ago >= timedelta(0) else f"in {duration(-ago)}"
     exact = value.astimezone(tz=timezone.get_default_timezone()).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return format_html('<time datetime="{}" title="{}">{}</time>', value.isoformat(), exact, words)
+    return format_html('<time data-ago datetime="{}" title="{}">{}</time>', value.isoformat(), exact, words)
 
 
 @register.filter

@@ -34,7 +34,7 @@ _COLUMNS = (
 
 def visible_claims(request: HttpRequest) -> QuerySet[Claim]:
     rows = Claim.objects.present().select_related("cluster")
-    return visible(request.user, rows, "namespace", permission="claims.view")  # type: ignore[arg-type]
+    return visible(request.user, rows, "namespace", permission="claims.view")
 
 
 @needs("claims.view")
@@ -122,7 +122,7 @@ def claim(request: HttpRequest, cluster: str, namespace: str, name: str) -> Http
         "layers": [(Protection(layer["state"]), layer) for layer in found.facts.get("layers", [])],
         "migrations": others.migrations_of(found),
         "held": others.held_by_page([found]).get(found.key),
-        "may_move": can(request.user, "migrations.edit", namespace=namespace),  # type: ignore[arg-type]
+        "may_move": can(request.user, "migrations.edit", namespace=namespace),
         **_commands(found),
         "unprotected": found.weakest in {Protection.UNPROTECTED, Protection.UNKNOWN, Protection.PARTIAL},
     }

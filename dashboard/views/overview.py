@@ -19,7 +19,7 @@ _RUNNING = TICKING - {State.WAITING, State.RETAINED}
 
 @needs("claims.view")
 def overview(request: HttpRequest) -> HttpResponse:
-    claims = visible(request.user, Claim.objects.present(), "namespace", permission="claims.view")  # type: ignore[arg-type]
+    claims = visible(request.user, Claim.objects.present(), "namespace", permission="claims.view")
     moves = _migrations(request)
     context = {
         "waiting": [(m, _may_act(request, m)) for m in moves.filter(state__in=_NEEDS_YOU)[:20]],
@@ -39,13 +39,15 @@ def overview(request: HttpRequest) -> HttpResponse:
 
 
 def _migrations(request: HttpRequest) -> QuerySet[Migration]:
-    rows = visible(request.user, Migration.objects.all(), "source_namespace", or_empty=["destination_namespace"])  # type: ignore[arg-type]
+    rows = visible(
+        request.user, Migration.objects.all(), "source_namespace", or_empty=["destination_namespace"]
+    )
     return rows.prefetch_related("transfers").order_by("waiting_since", "-changed_at")
 
 
 def _may_act(request: HttpRequest, migration: Migration) -> bool:
     permission = migration.waiting_permission or "migrations.edit"
-    return can(request.user, permission, namespace=migration.source_namespace)  # type: ignore[arg-type]
+    return can(request.user, permission, namespace=migration.source_namespace)
 
 
 def _risks(claims: QuerySet[Claim]) -> list[dict[str, Any]]:

@@ -40,7 +40,7 @@ def _show(request: HttpRequest, run: ValidationRun | None, template: str) -> Htt
     results = ValidationResult.objects.none()
     answer = request.GET.get("answer", "")
     if run is not None:
-        rows = visible(request.user, run.results.exclude(namespace=""), "namespace", permission="claims.view")  # type: ignore[arg-type]
+        rows = visible(request.user, run.results.exclude(namespace=""), "namespace", permission="claims.view")
         results = run.results.filter(pk__in=rows.values("pk")) | run.results.filter(namespace="")
         if answer in Answer.values:
             results = results.filter(answer=answer)
@@ -55,6 +55,6 @@ def _show(request: HttpRequest, run: ValidationRun | None, template: str) -> Htt
         "history": [(Answer(r.answer), RunState(r.state), r) for r in ValidationRun.objects.all()[:20]],
         "answers": Answer.choices,
         "chosen": answer,
-        "may_run": can(request.user, "validation.run"),  # type: ignore[arg-type]
+        "may_run": can(request.user, "validation.run"),
     }
     return render(request, template, context)

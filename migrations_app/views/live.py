@@ -14,7 +14,7 @@ from accounts.access import needs
 from accounts.permissions import can
 from audit.models import Event
 from migrations_app import procedure
-from migrations_app.models import LogLine, Migration, StepRun
+from migrations_app.models import Course, LogLine, Migration, StepRun
 from migrations_app.rules.possible import buttons
 from migrations_app.states import State, StepState, Verdict
 from migrations_app.views.shared import allowed_in, load
@@ -28,35 +28,64 @@ LOG_LINES = 400
 
 @needs("migrations.view")
 def migration(request: HttpRequest, reference: str) -> HttpResponse:
-    found = load(request, reference)
-    template = "migrations/_live.html" if _is_poll(request) else "migrations/migration.html"
-    return render(request, template, {**frame(request, found, "progress"), **_progress(request, found)})
+    return show(request, load(request, reference))
 
 
-def _is_poll(request: HttpRequest) -> bool:
+def show(
+    request: HttpRequest, found: Migration, *, note: str = "", note_error: str = "", status: int = 200
+) -> HttpResponse:
+    """The page, or the part of it that changes. `note` is what was typed into the test form that was refused."""
+    partial = is_poll(request)
+    context = {
+        **frame(request, found, "progress"),
+        **_progress(found),
+        "note": note,
+        "note_error": note_error,
+        "oob": partial,
+    }
+    template = "migrations/_live.html" if partial else "migrations/migration.html"
+    return render(request, template, context, status=status)
+
+
+def is_poll(request: HttpRequest) -> bool:
     return bool(getattr(request, "htmx", False)) and not request.headers.get("HX-History-Restore-Request")
 
 
 def frame(request: HttpRequest, found: Migration, tab: str) -> dict[str, Any]:
     """What every tab shows around itself."""
+    course = "" if found.course == Course.FORWARD else found.get_course_display()
     return {
         "migration": found,
         "state": found.state_value,
+        "doing": "" if found.is_finished else course or found.step.title,
         "tab": tab,
         "buttons": buttons(found, allowed=allowed_in(request, found)),
-        "may_edit": can(request.user, "migrations.edit", namespace=found.source_namespace),  # type: ignore[arg-type]
+        "may_edit": can(request.user, "migrations.edit", namespace=found.source_namespace),
         "shout": found.sign_off_requests.filter(decisions__kind="break-glass").exists(),
     }
 
 
-def _progress(request: HttpRequest, found: Migration) -> dict[str, Any]:
+def _progress(found: Migration) -> dict[str, Any]:
+    seconds = poll_s(found)
     return {
         "phases": phases(found),
         "transfers": [(t, progress_of(found, t.progress)) for t in found.transfers.all()],
-        "poll_s": poll_s(found),
-        "recent": events_of(found)[:8],
-        "sign_off": found.sign_off_requests.order_by("-id").first(),
+        "course_runs": found.runs.exclude(step__in=procedure.KEYS).order_by("id"),
+        "poll_s": seconds,
+        # Without JavaScript the whole page loads anew: only while something happens, and nobody could be typing.
+        "refresh_s": 5 if seconds == BUSY_POLL_S else 0,
+        "worker_silent_s": _worker_silent_s(found),
+        # Each change is an event before it is made and one after; the second says enough.
+        "recent": events_of(found).exclude(note="intended")[:6],
     }
+
+
+def _worker_silent_s(found: Migration) -> float | None:
+    """How long the engine has been overdue; None when it looks when it said it would."""
+    if found.next_tick_at is None or not found.is_ticking:
+        return None
+    late = timezone.now() - found.next_tick_at
+    return late.total_seconds() if late > SILENT else None
 
 
 def poll_s(found: Migration) -> int:
@@ -79,13 +108,16 @@ def phases(found: Migration) -> list[dict[str, Any]]:
 def _step(found: Migration, step: procedure.Step, run: StepRun | None) -> dict[str, Any]:
     ahead = procedure.is_before(found.current_step, step.key)
     state = StepState.PENDING if run is None or ahead else run.state_value
+    current = found.current_step == step.key and not found.is_finished
     if found.state in {State.PAUSED, State.ABORTED} and state == StepState.RUNNING:
         state = StepState.WAITING
+    elif current and found.state == State.RUNNING and state == StepState.PENDING:
+        state = StepState.RUNNING
     return {
         "step": step,
         "state": state,
         "run": None if ahead else run,
-        "current": found.current_step == step.key and not found.is_finished,
+        "current": current,
     }
 
 
@@ -152,7 +184,7 @@ def logs(request: HttpRequest, reference: str) -> HttpResponse:
             headers={"Content-Disposition": f'attachment; filename="{name}"'},
         )
     lines = list(shown.order_by("-id")[:LOG_LINES])[::-1]
-    template = "migrations/_logs.html" if _is_poll(request) else "migrations/logs.html"
+    template = "migrations/_logs.html" if is_poll(request) else "migrations/logs.html"
     context = {
         "jobs": jobs,
         "job": job,

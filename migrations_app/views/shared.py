@@ -9,6 +9,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
 from accounts import permissions
+from accounts.actions import note_refusal
 from accounts.models import User
 from migrations_app.models import Migration
 from migrations_app.problems import Refused
@@ -17,7 +18,7 @@ from migrations_app.problems import Refused
 def visible_migrations(request: HttpRequest) -> QuerySet[Migration]:
     """The migrations that this person may see: both namespaces have to be theirs, a draft's empty destination aside."""
     rows = Migration.objects.select_related("cluster")
-    return permissions.visible(request.user, rows, "source_namespace", or_empty=["destination_namespace"])  # type: ignore[arg-type]
+    return permissions.visible(request.user, rows, "source_namespace", or_empty=["destination_namespace"])
 
 
 def load(request: HttpRequest, reference: str) -> Migration:
@@ -35,6 +36,7 @@ def attempt(request: HttpRequest, action: Callable[[], object], *, done: str = "
     try:
         action()
     except Refused as refusal:
+        note_refusal(request, refusal.reason, verb="action.refuse")
         messages.error(request, f"{refusal.reason} {refusal.next}".strip())
         return False
     if done:
@@ -46,7 +48,7 @@ def allowed_in(request: HttpRequest, migration: Migration) -> Callable[[str], bo
     """A question for buttons: does this person hold a permission in this migration's namespace?"""
 
     def allowed(permission: str) -> bool:
-        return permissions.can(request.user, permission, namespace=migration.source_namespace)  # type: ignore[arg-type]
+        return permissions.can(request.user, permission, namespace=migration.source_namespace)
 
     return allowed
 
@@ -61,4 +63,4 @@ def person(request: HttpRequest) -> User:
 def check_edit(request: HttpRequest, migration: Migration, permission: str = "migrations.edit") -> None:
     """Raises `accounts.permissions.Refused` unless the person holds it in both namespaces."""
     names = [migration.source_namespace, migration.destination_namespace]
-    permissions.check(request.user, permission, namespace=[n for n in names if n])  # type: ignore[arg-type]
+    permissions.check(request.user, permission, namespace=[n for n in names if n])

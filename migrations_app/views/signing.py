@@ -68,7 +68,7 @@ def _may_break_glass(request: HttpRequest, migration: Migration, asked: SignOffR
         settings.HOLDFAST_BREAK_GLASS
         and asked
         and asked.state == SignOffRequest.State.OPEN
-        and can(request.user, "breakglass.use", namespace=migration.source_namespace)  # type: ignore[arg-type]
+        and can(request.user, "breakglass.use", namespace=migration.source_namespace)
     )
 
 

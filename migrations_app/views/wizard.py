@@ -32,12 +32,12 @@ def new(request: HttpRequest) -> HttpResponse:
     """Where a draft begins: choose a namespace, then its claims. A claim's page comes here with both."""
     rows = permissions.visible(
         request.user, Claim.objects.present(), "namespace", permission="migrations.edit"
-    )  # type: ignore[arg-type]
+    )
     namespace = request.POST.get("namespace") or request.GET.get("namespace", "")
     cluster = Cluster.objects.first()
     claims = list(rows.filter(namespace=namespace)) if namespace else []
     if request.method == "POST" and cluster is not None:
-        permissions.check(request.user, "migrations.edit", namespace=namespace)  # type: ignore[arg-type]
+        permissions.check(request.user, "migrations.edit", namespace=namespace)
         chosen = [c for c in request.POST.getlist("claims") if any(c == row.name for row in claims)]
         application = request.POST.get("application", "").strip()[:100] or (chosen[0] if chosen else "")
         made: list[Migration] = []
@@ -168,7 +168,7 @@ def destination(request: HttpRequest, reference: str) -> HttpResponse:
     )
     if request.method == "POST" and form.is_valid():
         namespace = form.cleaned_data["namespace"]
-        permissions.check(request.user, "migrations.edit", namespace=namespace)  # type: ignore[arg-type]
+        permissions.check(request.user, "migrations.edit", namespace=namespace)
 
         def action() -> None:
             drafting.set_destination(

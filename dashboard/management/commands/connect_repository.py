@@ -44,6 +44,8 @@ class Command(BaseCommand):
         known = cluster.repositories.filter(name=options["name"]).first()
         form = RepositoryForm({"name": options["name"], **values}, instance=known)
         if not form.is_valid():
-            raise CommandError("; ".join(f"{field}: {' '.join(errors)}" for field, errors in form.errors.items()))
+            raise CommandError(
+                "; ".join(f"{field}: {errors.as_text()}" for field, errors in form.errors.items())
+            )
         save_repository(by=Actor.system("command-line"), cluster=cluster, name=options["name"], **values)
         self.stdout.write(f"Repository {options['name']} is connected to {cluster.name}.")
