@@ -65,6 +65,21 @@ def note_lockout(username: str) -> None:
 
 
 @transaction.atomic
+def note_refusal(
+    request: HttpRequest, reason: str, *, permission: str = "", verb: str = "permission.refuse"
+) -> None:
+    """Record that somebody asked for what they may not do, or for what cannot be done now (`action.refuse`)."""
+    record(
+        actor=Actor.of(request),
+        verb=verb,
+        kind="page",
+        key=request.path[:500],
+        after={"method": request.method, "permission": permission},
+        note=reason,
+    )
+
+
+@transaction.atomic
 def grant(
     *, user: User, role: str, namespaces: Sequence[str], by: User | None, source: str = Grant.Source.LOCAL
 ) -> Grant:

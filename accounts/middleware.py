@@ -8,7 +8,6 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -16,7 +15,7 @@ from django.utils import timezone
 
 from accounts import held
 from accounts.access import access_of
-from accounts.actions import note_failed_sign_in, sign_in, sign_out
+from accounts.actions import note_failed_sign_in, note_refusal, sign_in, sign_out
 from accounts.addresses import client_address, peer, within
 from accounts.checks import check_proxy_sign_in
 from accounts.external import NotAdmitted, admit
@@ -24,7 +23,6 @@ from accounts.models import Grant
 from accounts.permissions import Refused, can, why_not
 from accounts.redirects import page_of, to_sign_in
 from audit import context
-from audit.trail import Actor, record
 
 log = logging.getLogger(__name__)
 Next = Callable[[HttpRequest], HttpResponse]
@@ -193,13 +191,5 @@ class Gate:
 
 def refuse(request: HttpRequest, refusal: Refused) -> HttpResponse:
     """Record the refusal and say what is missing."""
-    with transaction.atomic():
-        record(
-            actor=Actor.of(request),
-            verb="permission.refuse",
-            kind="page",
-            key=request.path[:500],
-            after={"method": request.method, "permission": refusal.permission},
-            note=refusal.reason,
-        )
+    note_refusal(request, refusal.reason, permission=refusal.permission)
     return render(request, "accounts/refused.html", {"reason": refusal.reason}, status=403)

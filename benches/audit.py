@@ -155,7 +155,7 @@ def main(count: int) -> int:
 
     services.ensure()
     setup_test_environment()
-    old = setup_databases(verbosity=0, interactive=False, aliases=["default"])
+    old = setup_databases(verbosity=0, interactive=False)
     try:
         started = time.perf_counter()
         load(count)
