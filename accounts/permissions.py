@@ -116,12 +116,20 @@ def visible(
         return queryset
     if not patterns or not namespace_fields:
         return queryset.none()
-    expression = "^(" + "|".join(as_regex(pattern) for pattern in sorted(patterns)) + ")$"
     for field in namespace_fields:
-        queryset = queryset.filter(~Q(**{field: ""}), **{f"{field}__regex": expression})
+        queryset = queryset.filter(~Q(**{field: ""}), _within(field, patterns))
     for field in or_empty:
-        queryset = queryset.filter(Q(**{field: ""}) | Q(**{f"{field}__regex": expression}))
+        queryset = queryset.filter(Q(**{field: ""}) | _within(field, patterns))
     return queryset
+
+
+def _within(field: str, patterns: set[str]) -> Q:
+    """The column `field` matches one of `patterns`. Plain names and each wildcard apart, so that indexes serve them."""
+    names = sorted(pattern for pattern in patterns if not set("*?") & set(pattern))
+    condition = Q(**{f"{field}__in": names})
+    for pattern in sorted(patterns - set(names)):
+        condition |= Q(**{f"{field}__regex": f"^({as_regex(pattern)})$"})
+    return condition
 
 
 def people_with(permission: str, namespace: str | Iterable[str] = "") -> list[User]:
