@@ -4,6 +4,7 @@ VENV ?= .venv
 CORES := $(shell nproc 2>/dev/null || echo 2)
 TEST_PROCESSES ?= $(shell [ $(CORES) -gt 6 ] && echo 6 || { [ $(CORES) -lt 2 ] && echo 2 || echo $(CORES); })
 TESTS ?=
+BENCH ?=
 RUN := $(VENV)/bin/python
 PAGES := $(wildcard templates)
 
@@ -15,7 +16,7 @@ export PYTHONUNBUFFERED := 1
 
 help: ## list the doors
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
-	@echo 'Variables: HOLDFAST_PORT, HOLDFAST_DATA (demo), TESTS="tests/cluster -k watch" (test), PYTHON, VENV.'
+	@echo 'Variables: HOLDFAST_PORT, HOLDFAST_DATA (demo), TESTS="tests/cluster -k watch" (test), BENCH=mover (bench), PYTHON, VENV.'
 
 install: ## put the locked dependencies into $(VENV); nothing to do when they are there
 	@command -v $(PYTHON) >/dev/null || { echo "holdfast: $(PYTHON) is not there: install Python 3.11 or newer, or name one with make PYTHON=..."; exit 1; }
@@ -39,14 +40,13 @@ check: install ## lint, types, imports, templates, schema migrations; changes no
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy .
 	$(VENV)/bin/lint-imports
-	$(if $(PAGES),$(RUN) -m djlint --quiet --check --lint $(PAGES))
+	$(if $(PAGES),$(RUN) -m djlint --quiet --lint $(PAGES))
 	$(RUN) manage.py makemigrations --check --dry-run
 	$(RUN) manage.py check
 
 fix: install ## format and mend what a program can mend
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
-	-$(if $(PAGES),$(RUN) -m djlint --quiet --reformat $(PAGES))
 
 bench: install ## measure; results go to bench-results/
-	@$(RUN) -m embedded bench
+	@$(RUN) -m benches $(BENCH)

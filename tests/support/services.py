@@ -102,7 +102,7 @@ def keep(place: Path) -> None:
     """Runs both servers until the test run has ended, then removes everything."""
     owner_pid = json.loads((place / "plan.json").read_text())["owner_pid"]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    servers = [postgres(place), redis(place)]
+    servers: list[Postgres | Redis] = [postgres(place), redis(place)]
     try:
         for server in servers:
             server.start()
