@@ -7,13 +7,14 @@ is what web and worker connect as.
 
 import contextlib
 import functools
+import hashlib
 import importlib.util
 import os
 import secrets
 import shutil
 import signal
+import stat
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 from urllib.parse import quote
@@ -61,35 +62,25 @@ def identity() -> Identity:
 class Postgres:
     """One server over a Unix socket, with its data in `data` (mode 0700) and its passwords kept beside it."""
 
-    LAST_SIGNAL = (
-        signal.SIGINT
-    )  # a fast shutdown: open transactions are rolled back, nothing committed is lost
+    # A fast shutdown: open transactions are rolled back, nothing committed is lost.
+    LAST_SIGNAL = signal.SIGINT
 
-    def __init__(self, data: Path, *, log: Path, sockets: Path | None = None, durable: bool = True) -> None:
-        """`sockets` is where the socket goes: by default in `data`, or in a short temporary directory where that is too long.
-
-        `durable=False` turns off waiting for the disk; for tests only.
-        """
+    def __init__(self, data: Path, *, log: Path, durable: bool = True) -> None:
+        """`durable=False` turns off waiting for the disk; for tests only."""
         self.data = data
         self.cluster = data / "cluster"
         self.log = log
         self.durable = durable
-        self._temporary_sockets: Path | None = None
-        self._sockets = sockets
         self.process: subprocess.Popen[bytes] | None = None
 
     @functools.cached_property
     def sockets(self) -> Path:
-        wanted = self._sockets or self.data / "run"
+        """Where the socket is: with the data, or, where that path is too long for a socket, in a short directory of our own."""
+        wanted = self.data / "run"
         if len(os.fsencode(wanted / _SOCKET)) <= _SOCKET_PATH_LIMIT:
             return wanted
-        self._temporary_sockets = Path(tempfile.mkdtemp(prefix="holdfast-", dir=self._short_parent()))
-        return self._temporary_sockets
-
-    @staticmethod
-    def _short_parent() -> str:
-        runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-        return runtime if runtime and os.access(runtime, os.W_OK) and len(runtime) < 50 else "/tmp"  # noqa: S108 - mkdtemp
+        name = hashlib.sha256(os.fsencode(self.data)).hexdigest()[:12]
+        return Path("/tmp") / f"holdfast-{os.geteuid()}-{name}"  # noqa: S108 - _make_private looks whose it is
 
     def password(self, role: str) -> str:
         """The role's password, made at first use and kept."""
@@ -109,7 +100,7 @@ class Postgres:
     def start(self) -> None:
         """Makes the data directory when there is none, starts the server, and waits until it answers."""
         self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.sockets.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make_private(self.sockets)
         if not (self.cluster / "PG_VERSION").exists():
             self._initialise()
         self._hand_to_server_user()
@@ -140,15 +131,9 @@ class Postgres:
         return False
 
     def end(self) -> None:
-        """Ends the server and what it keeps outside of its data."""
+        """Ends the server."""
         if self.process is not None:
             end(self.process, patience_s=8, first=self.LAST_SIGNAL)
-        self.clear()
-
-    def clear(self) -> None:
-        """Removes the socket's directory when it had to be a temporary one."""
-        if self._temporary_sockets is not None:
-            shutil.rmtree(self._temporary_sockets, ignore_errors=True)
 
     def _answers(self, deadline: float) -> bool:
         process = self.process
@@ -220,6 +205,17 @@ class Postgres:
             self.url("postgres", "{database}"),
             owner_password=self.password(OWNER),
             app_password=self.password(APP),
+        )
+
+
+def _make_private(directory: Path) -> None:
+    """Makes a directory that is ours alone, or refuses one that somebody else has put there."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    found = directory.lstat()
+    ours = {os.geteuid(), *([NOBODY] if identity() == "drop" else [])}
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in ours or found.st_mode & 0o077:
+        raise CannotStart(
+            f"{directory} is not ours alone: remove it, or set HOLDFAST_DATA to a shorter path."
         )
 
 
