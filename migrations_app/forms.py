@@ -52,7 +52,19 @@ class SourceForm(forms.Form):
 class DestinationForm(forms.Form):
     """Where the claims go: one namespace, and for each claim a name, a class, a size."""
 
-    namespace = forms.CharField(max_length=63, label="Namespace", help_text="It has to exist already.")
+    namespace = forms.CharField(
+        max_length=63,
+        label="Namespace",
+        help_text="It has to exist already. The same namespace is possible, under new claim names.",
+        widget=forms.TextInput(
+            attrs={
+                "list": "namespaces",
+                "autocomplete": "off",
+                "autocapitalize": "none",
+                "spellcheck": "false",
+            }
+        ),
+    )
     owner = forms.ChoiceField(
         required=False,
         label="Kustomization that applies the destination",
@@ -195,7 +207,7 @@ class OptionsForm(forms.Form):
     test_note = forms.CharField(
         required=False,
         max_length=4000,
-        widget=forms.Textarea,
+        widget=forms.Textarea(attrs={"rows": 4}),
         label="What will be tested",
         help_text="Shown at the test gate and to the approver.",
     )

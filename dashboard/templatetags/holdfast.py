@@ -19,7 +19,7 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 @register.filter
 def size(value: float | None) -> str:
     """Bytes in the largest binary unit that leaves at least 1: 1536 → 1.5 KiB. A dash for None."""
-    if value is None:
+    if value is None or value == "":
         return "–"
     amount = float(value)
     for unit in _UNITS:
@@ -33,6 +33,15 @@ def size(value: float | None) -> str:
     return ""
 
 
+_MODES = {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX", "ReadWriteOncePod": "RWOP"}
+
+
+@register.filter
+def modes(value: str) -> str:
+    """Access modes in kubectl's short words: ReadWriteOnce → RWO."""
+    return ", ".join(_MODES.get(mode, mode) for mode in value.replace(",", " ").split())
+
+
 @register.filter
 def rate(value: float | None) -> str:
     """Bytes a second."""
@@ -42,13 +51,13 @@ def rate(value: float | None) -> str:
 @register.filter
 def count(value: int | None) -> str:
     """A whole number with thin spaces between thousands."""
-    return "–" if value is None else f"{value:,}".replace(",", "\u2009")
+    return "–" if value is None or value == "" else f"{value:,}".replace(",", "\u2009")
 
 
 @register.filter
 def duration(value: timedelta | float | None) -> str:
     """A span in its two largest units: 75 s → 1 min 15 s."""
-    if value is None:
+    if value is None or value == "":
         return "–"
     seconds = int(value.total_seconds() if isinstance(value, timedelta) else value)
     days, seconds = divmod(max(seconds, 0), 86400)
@@ -62,7 +71,7 @@ def duration(value: timedelta | float | None) -> str:
 @register.filter
 def since(value: datetime | None) -> SafeString | str:
     """A time element: how long ago for people, the exact UTC time in the title and for machines."""
-    if value is None:
+    if value is None or value == "":
         return "–"
     ago = timezone.now() - value
     words = f"{duration(ago)} ago" if ago >= timedelta(0) else f"in {duration(-ago)}"
@@ -73,7 +82,7 @@ def since(value: datetime | None) -> SafeString | str:
 @register.filter
 def utc(value: datetime | None) -> SafeString | str:
     """A time element with the exact time."""
-    if value is None:
+    if value is None or value == "":
         return "–"
     exact = value.strftime("%Y-%m-%d %H:%M:%S UTC")
     return format_html('<time datetime="{}">{}</time>', value.isoformat(), exact)

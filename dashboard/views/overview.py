@@ -34,7 +34,10 @@ def overview(request: HttpRequest) -> HttpResponse:
         "gitops_count": GitOpsFact.objects.filter(gone_at__isnull=True).count(),
         "validation": ValidationRun.objects.first(),
     }
-    partial = getattr(request, "htmx", False) and not request.headers.get("HX-History-Restore-Request")
+    context["may_start"] = can(request.user, "migrations.edit")  # type: ignore[arg-type]
+    context["oob"] = partial = getattr(request, "htmx", False) and not request.headers.get(
+        "HX-History-Restore-Request"
+    )
     return render(request, "dashboard/_overview.html" if partial else "dashboard/overview.html", context)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import render
 from django.views.decorators.http import require_POST
 
@@ -12,7 +12,8 @@ from migrations_app.actions import gates, running
 from migrations_app.models import Migration
 from migrations_app.problems import Stale
 from migrations_app.rules.going_back import roll_back_plan, undo_plan
-from migrations_app.views.shared import attempt, check_edit, load, person, see_other
+from migrations_app.views import live
+from migrations_app.views.shared import attempt, check_edit, load, person, see_other, typed
 
 _PERMISSION = {"purge": "cleanup.purge"}
 _ACTIONS: dict[str, Callable[..., Any]] = {
@@ -46,6 +47,10 @@ def act(request: HttpRequest, reference: str, verb: str) -> HttpResponse:
         raise Http404
     migration = load(request, reference)
     check_edit(request, migration, _PERMISSION.get(verb, "migrations.edit"))
+    if request.method not in {"GET", "HEAD", "POST"}:
+        return HttpResponseNotAllowed(["GET", "POST"])
+    if request.method != "POST" and verb not in _SHOWN_FIRST:
+        return see_other("migration", reference)
     if request.method != "POST":
         return render(
             request,
@@ -58,9 +63,9 @@ def act(request: HttpRequest, reference: str, verb: str) -> HttpResponse:
         return see_other("migration", reference)
     arguments: dict[str, Any] = {"by": person(request), "migration": migration}
     if verb == "purge":
-        arguments["typed"] = request.POST.get("typed", "")
+        arguments["typed"] = typed(request, "typed", 300)
     if verb in {"roll-back", "undo"}:
-        arguments["reason"] = request.POST.get("reason", "")[:2000]
+        arguments["reason"] = typed(request, "reason", 2000)
     if not attempt(request, lambda: _ACTIONS[verb](**arguments), done=_DONE[verb]) and verb == "purge":
         return see_other("migration-act", reference, verb)
     return see_other("migration", reference)
@@ -91,10 +96,11 @@ def _lines(migration: Migration, verb: str) -> list[str]:
 def confirm_test(request: HttpRequest, reference: str) -> HttpResponse:
     migration = load(request, reference)
     check_edit(request, migration)
-    note = request.POST.get("note", "")[:4000]
-    attempt(
+    note = typed(request, "note", 4000)
+    if attempt(
         request,
         lambda: gates.confirm_test(by=person(request), migration=migration, note=note),
         done="The test is confirmed. A second person is asked to sign off.",
-    )
-    return see_other("migration", reference)
+    ):
+        return see_other("migration", reference)
+    return live.show(request, load(request, reference), note=note, note_error="refused", status=422)

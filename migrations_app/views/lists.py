@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from accounts.access import needs
+from accounts.permissions import can
 from migrations_app.states import FINISHED, State
 from migrations_app.views.shared import visible_migrations
 
@@ -24,7 +25,7 @@ def migrations(request: HttpRequest) -> HttpResponse:
     group = request.GET.get("show", "open")
     if group not in _GROUPS:
         group = "open"
-    text = request.GET.get("q", "").strip()[:100]
+    text = request.GET.get("q", "").replace("\x00", "").strip()[:100]
     rows = visible_migrations(request).annotate(claims=Count("transfers"))
     if text:
         rows = rows.filter(
@@ -36,6 +37,11 @@ def migrations(request: HttpRequest) -> HttpResponse:
         ).distinct()
     page = Paginator(rows.filter(_GROUPS[group][1]), PAGE_SIZE).get_page(request.GET.get("page"))
     groups = [(key, label) for key, (label, _) in _GROUPS.items()]
-    return render(
-        request, "migrations/list.html", {"page": page, "groups": groups, "group": group, "text": text}
-    )
+    context = {
+        "page": page,
+        "groups": groups,
+        "group": group,
+        "text": text,
+        "may_start": can(request.user, "migrations.edit"),  # type: ignore[arg-type]
+    }
+    return render(request, "migrations/list.html", context)

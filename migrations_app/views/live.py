@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.core.paginator import Paginator
 from django.db.models import Q
@@ -156,10 +157,15 @@ def plan_context(found: Migration) -> dict[str, Any]:
         if not grouped or grouped[-1]["step"].key != item["step"]:
             grouped.append({"step": procedure.BY_KEY[item["step"]], "objects": []})
         grouped[-1]["objects"].append(item)
+    checks = [(Verdict(c["verdict"]), c) for c in found.plan.get("checks", [])]
+    attention = [row for row in checks if row[0] != Verdict.PASS]
     return {
         "plan": found.plan,
         "grouped": grouped,
-        "checks": [(Verdict(c["verdict"]), c) for c in found.plan.get("checks", [])],
+        "checks": checks,
+        # What stops comes before what warns.
+        "attention": sorted(attention, key=lambda row: row[0] != Verdict.STOP),
+        "passed": [row for row in checks if row[0] == Verdict.PASS],
     }
 
 
@@ -191,6 +197,8 @@ def logs(request: HttpRequest, reference: str) -> HttpResponse:
         "lines": lines,
         "more": shown.count() - len(lines),
         "poll_s": poll_s(found),
+        "here": f"{request.path}?{urlencode({'job': job})}",
+        "oob": is_poll(request),
     }
     return render(request, template, {**frame(request, found, "logs"), **context})
 

@@ -31,6 +31,11 @@ def see_other(name: str, *arguments: object) -> HttpResponseRedirect:
     return HttpResponseRedirect(reverse(name, args=arguments), status=303)
 
 
+def typed(request: HttpRequest, name: str, limit: int) -> str:
+    """Free text of a form, at most `limit` characters, without the one character that PostgreSQL cannot keep."""
+    return request.POST.get(name, "").replace("\x00", "")[:limit]
+
+
 def attempt(request: HttpRequest, action: Callable[[], object], *, done: str = "") -> bool:
     """Runs one action. A refusal becomes a message that says why and what to do; True when it was done."""
     try:

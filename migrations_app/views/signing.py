@@ -13,14 +13,19 @@ from migrations_app.models import Decision, Migration, SignOffRequest
 from migrations_app.problems import Refused
 from migrations_app.rules import signoff as rules
 from migrations_app.views import live
-from migrations_app.views.shared import attempt, check_edit, load, person, see_other
+from migrations_app.views.shared import attempt, check_edit, load, person, see_other, typed
 
 
 @needs("migrations.view")
 def sign_off(request: HttpRequest, reference: str) -> HttpResponse:
-    migration = load(request, reference)
+    return _show(request, load(request, reference))
+
+
+def _show(request: HttpRequest, migration: Migration, *, text: str = "", status: int = 200) -> HttpResponse:
+    """The page; `text` is what was typed into a decision that was refused."""
     asked = migration.sign_off_requests.order_by("-id").first()
     context = {
+        "text": text,
         **live.frame(request, migration, "sign-off"),
         "asked": asked,
         "earlier": migration.sign_off_requests.order_by("-id")[1:],
@@ -36,7 +41,7 @@ def sign_off(request: HttpRequest, reference: str) -> HttpResponse:
         "break_glass": _may_break_glass(request, migration, asked),
         **live.plan_context(migration),
     }
-    return render(request, "migrations/sign_off.html", context)
+    return render(request, "migrations/sign_off.html", context, status=status)
 
 
 def _health(migration: Migration) -> dict[str, object] | None:
@@ -84,6 +89,7 @@ _SAID = {
 @require_POST
 def decide(request: HttpRequest, reference: str) -> HttpResponse:
     migration = load(request, reference)
+    text = typed(request, "text", 4000)
     kind = request.POST.get("decision", "")
     asked = migration.sign_off_requests.filter(pk=_number(request.POST.get("request", ""))).first()
 
@@ -96,12 +102,13 @@ def decide(request: HttpRequest, reference: str) -> HttpResponse:
             by=person(request),
             request=asked,
             kind=_KINDS[kind],
-            text=request.POST.get("text", "")[:4000],
+            text=text,
             covers_digest=request.POST.get("covers_digest", ""),
         )
 
-    attempt(request, action, done=_SAID.get(kind, ""))
-    return see_other("sign-off", reference)
+    if attempt(request, action, done=_SAID.get(kind, "")):
+        return see_other("sign-off", reference)
+    return _show(request, load(request, reference), text=text, status=422)
 
 
 @needs("migrations.edit")
@@ -129,7 +136,7 @@ def break_glass(request: HttpRequest, reference: str) -> HttpResponse:
         signing.break_glass(
             by=person(request),
             request=asked,
-            reason=request.POST.get("reason", "")[:4000],
+            reason=typed(request, "reason", 4000),
             covers_digest=request.POST.get("covers_digest", ""),
         )
 

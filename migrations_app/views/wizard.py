@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -16,7 +17,7 @@ from migrations_app.models import GitMode, Migration
 from migrations_app.rules.claims import held
 from migrations_app.states import State
 from migrations_app.views import live
-from migrations_app.views.shared import attempt, check_edit, load, person, see_other
+from migrations_app.views.shared import attempt, check_edit, load, person, see_other, typed
 
 PAGES = (
     ("source", "Source"),
@@ -33,13 +34,16 @@ def new(request: HttpRequest) -> HttpResponse:
     rows = permissions.visible(
         request.user, Claim.objects.present(), "namespace", permission="migrations.edit"
     )
-    namespace = request.POST.get("namespace") or request.GET.get("namespace", "")
+    namespace = typed(request, "namespace", 63) or request.GET.get("namespace", "").replace("\x00", "")
     cluster = Cluster.objects.first()
     claims = list(rows.filter(namespace=namespace)) if namespace else []
+    groups = _applications(claims)
+    holders = held(cluster.pk, namespace, [c.name for c in claims]) if cluster else {}
+    chosen, application = _first_choice(request, groups, holders)
     if request.method == "POST" and cluster is not None:
-        permissions.check(request.user, "migrations.edit", namespace=namespace)
+        permissions.check(request.user, "migrations.edit", namespace=namespace)  # type: ignore[arg-type]
         chosen = [c for c in request.POST.getlist("claims") if any(c == row.name for row in claims)]
-        application = request.POST.get("application", "").strip()[:100] or (chosen[0] if chosen else "")
+        application = typed(request, "application", 100).strip() or (chosen[0] if chosen else "")
         made: list[Migration] = []
 
         def action() -> None:
@@ -53,18 +57,33 @@ def new(request: HttpRequest) -> HttpResponse:
                 )
             )
 
-        if attempt(request, action):
+        if chosen and attempt(request, action):
             return see_other("wizard-destination", made[0].reference)
-    namespaces = sorted(set(rows.values_list("namespace", flat=True)))
+    refused = request.method == "POST"
     context = {
-        "cluster": cluster,
-        "namespaces": namespaces,
+        "namespaces": sorted(set(rows.values_list("namespace", flat=True))),
         "namespace": namespace,
-        "groups": _applications(claims),
-        "held": held(cluster.pk, namespace, [c.name for c in claims]) if cluster else {},
-        "chosen": request.GET.getlist("claims"),
+        "groups": groups,
+        "held": holders,
+        "chosen": chosen,
+        "application": application,
+        "nothing_chosen": refused and not chosen,
     }
-    return render(request, "migrations/new.html", context)
+    return render(request, "migrations/new.html", context, status=422 if refused else 200)
+
+
+def _first_choice(
+    request: HttpRequest, groups: list[dict[str, Any]], holders: dict[str, str]
+) -> tuple[list[str], str]:
+    """What is ticked at first, and the name: the application of the claim that the link named, else the first one."""
+    named = request.GET.getlist("claims")
+    group = next(
+        (g for g in groups if any(c.name in named for c in g["claims"])), groups[0] if groups else None
+    )
+    if group is None:
+        return [], ""
+    names = [c.name for c in group["claims"] if c.name not in holders]
+    return sorted({*names, *named}) if named else names, group["name"]
 
 
 def _applications(claims: list[Claim]) -> list[dict[str, Any]]:
@@ -94,6 +113,14 @@ def _frame(request: HttpRequest, migration: Migration, page: str) -> dict[str, A
         "pages": [(key, label, f"wizard-{key}", keys.index(key) < keys.index(page)) for key, label in PAGES],
         "page": page,
     }
+
+
+def _focus(form: forms.Form) -> forms.Form:
+    """The first field that is wrong gets the focus, with JavaScript or without."""
+    first = next((name for name in form.fields if name in form.errors), "") if form.is_bound else ""
+    if first:
+        form.fields[first].widget.attrs["autofocus"] = True
+    return form
 
 
 def _draft(request: HttpRequest, reference: str) -> Migration | None:
@@ -129,7 +156,7 @@ def source(request: HttpRequest, reference: str) -> HttpResponse:
 
         if attempt(request, action):
             return see_other("wizard-destination", reference)
-    context = {"form": form, "claims": claims, "picked": form["claims"].value() or []}
+    context = {"form": _focus(form), "claims": claims, "picked": form["claims"].value() or []}
     status = 422 if form.errors else 200
     return render(
         request,
@@ -182,7 +209,7 @@ def destination(request: HttpRequest, reference: str) -> HttpResponse:
         if attempt(request, action):
             return see_other("wizard-options", reference)
     names = NamespaceFact.objects.filter(**present).values_list("name", flat=True)
-    context = {"form": form, "namespaces": list(names)}
+    context = {"form": _focus(form), "namespaces": list(names)}
     status = 422 if form.errors else 200
     return render(
         request,
@@ -231,7 +258,7 @@ def options(request: HttpRequest, reference: str) -> HttpResponse:
     return render(
         request,
         "migrations/wizard/options.html",
-        {**_frame(request, migration, "options"), "form": form},
+        {**_frame(request, migration, "options"), "form": _focus(form)},
         status=status,
     )
 

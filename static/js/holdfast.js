@@ -38,14 +38,13 @@
   });
 
   // A second press of the same button sends nothing: the first one is on its way.
+  var sent = new WeakSet();
   on("submit", "form[method=post]", function (event, form) {
-    if (form.dataset.sent) { event.preventDefault(); return; }
-    form.dataset.sent = "1";
-    setTimeout(function () { delete form.dataset.sent; }, 8000);
+    if (sent.has(form)) { event.preventDefault(); return; }
+    sent.add(form);
+    setTimeout(function () { sent.delete(form); }, 8000);
   });
-  window.addEventListener("pageshow", function () {
-    document.querySelectorAll("form[data-sent]").forEach(function (form) { delete form.dataset.sent; });
-  });
+  window.addEventListener("pageshow", function () { sent = new WeakSet(); });
 
   on("click", "[data-dialog]", function (event, button) {
     var dialog = document.getElementById(button.dataset.dialog);
@@ -87,37 +86,10 @@
     log.dataset.follow = atEnd ? "on" : "off";
   }, true);
 
-  // A swap must not move the scroll position of a log that somebody reads, nor close what they opened.
-  document.addEventListener("htmx:beforeSwap", function (event) {
-    var target = event.detail.target;
-    var open = [];
-    var scrolled = {};
-    target.querySelectorAll("details[open][id]").forEach(function (each) { open.push(each.id); });
-    target.querySelectorAll("[data-follow][id]").forEach(function (each) {
-      scrolled[each.id] = [each.dataset.follow, each.scrollTop];
-    });
-    target.holdfastKept = { open: open, scrolled: scrolled };
-  });
-  document.addEventListener("htmx:afterSettle", function (event) {
-    var kept = event.detail.target.holdfastKept || (event.target && event.target.holdfastKept);
-    if (kept) {
-      kept.open.forEach(function (id) {
-        var each = document.getElementById(id);
-        if (each) each.open = true;
-      });
-      Object.keys(kept.scrolled).forEach(function (id) {
-        var each = document.getElementById(id);
-        if (each && kept.scrolled[id][0] === "off") {
-          each.dataset.follow = "off";
-          each.scrollTop = kept.scrolled[id][1];
-        }
-      });
-    }
-    followLogs();
-  });
+  document.addEventListener("htmx:afterSettle", followLogs);
 
-  document.querySelectorAll("[data-since]").forEach(function (each) {
-    each.title = each.getAttribute("datetime") || each.title;
-  });
+  // After a refused form the first field in error has the focus (autofocus); its words are read out with it.
+  var wrong = document.querySelector("[aria-invalid=true]:not([type=hidden])");
+  if (wrong && document.activeElement !== wrong) wrong.focus();
   followLogs();
 })();

@@ -1,0 +1,63 @@
+// Pages that look again by themselves: quiet while hidden, plain about it when Holdfast does not answer.
+(function () {
+  "use strict";
+
+  function polls(event) {
+    var from = event.detail && event.detail.elt;
+    return from instanceof Element && from.hasAttribute("data-poll");
+  }
+
+  document.addEventListener("htmx:beforeRequest", function (event) {
+    if (polls(event) && document.hidden) event.preventDefault();
+  });
+
+  var lost = null;
+  function failed(event) {
+    if (!polls(event)) return;
+    lost = lost || new Date();
+    var notice = document.getElementById("unanswered");
+    if (!notice) return;
+    notice.hidden = false;
+    notice.querySelector("[data-since-when]").textContent = lost.toISOString().slice(11, 19) + " UTC";
+  }
+  ["htmx:sendError", "htmx:timeout", "htmx:responseError"].forEach(function (name) {
+    document.addEventListener(name, failed);
+  });
+  document.addEventListener("htmx:afterOnLoad", function (event) {
+    if (!polls(event)) return;
+    lost = null;
+    var notice = document.getElementById("unanswered");
+    if (notice) notice.hidden = true;
+  });
+
+  // A change of state is said aloud once; numbers that move are not.
+  var said = {};
+  function announce() {
+    document.querySelectorAll("[data-announce]").forEach(function (each) {
+      var text = each.textContent.replace(/\s+/g, " ").trim();
+      if (said[each.id] !== undefined && said[each.id] !== text) document.getElementById("live").textContent = text;
+      said[each.id] = text;
+    });
+  }
+  document.addEventListener("htmx:afterSettle", announce);
+  announce();
+
+  // "9 s ago" grows while the page stands still, so that an old page cannot look fresh.
+  function words(seconds) {
+    var parts = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]], shown = [];
+    parts.forEach(function (part) {
+      var number = Math.floor(seconds / part[0]);
+      seconds -= number * part[0];
+      if (number) shown.push(number + " " + part[1]);
+    });
+    return shown.slice(0, 2).join(" ") || "0 s";
+  }
+  setInterval(function () {
+    if (document.hidden || !document.getSelection().isCollapsed) return;
+    document.querySelectorAll("time[data-ago]").forEach(function (each) {
+      var seconds = Math.floor((Date.now() - Date.parse(each.dateTime)) / 1000);
+      var text = seconds >= 0 ? words(seconds) + " ago" : "in " + words(-seconds);
+      if (each.textContent !== text) each.textContent = text;
+    });
+  }, 1000);
+})();
