@@ -178,7 +178,8 @@ def _write(document: Any, path: str, kind: str, value: Any) -> Any:
     if isinstance(parent, list):
         _write_list(parent, last, kind, value, path)
     elif isinstance(parent, dict):
-        if kind != "add" and last not in parent:
+        # The program replaces what is not there, too (measured with kustomize 5.5).
+        if kind == "remove" and last not in parent:
             raise KustomizeError(
                 f"{kind} operation does not apply: doc is missing key: {path}: missing value"
             )

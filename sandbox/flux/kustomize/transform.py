@@ -148,6 +148,9 @@ def _json_patch(
         raise KustomizeError("must specify a target for JSON patch")
     for resource in select(resources, target):
         resource.remember()
+        # While the program builds, an object always has annotations: its own notes are among them.
+        if not resource.metadata.get("annotations"):
+            resource.metadata["annotations"] = {}
         resource.body = json_patch(resource.body, operations)
 
 
