@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.access import needs
 from migrations_app.actions import gates, running
@@ -41,14 +41,13 @@ _SHOWN_FIRST = {"abort", "roll-back", "undo", "purge"}
 
 
 @needs("migrations.view", write="migrations.view")
+@require_http_methods(["GET", "HEAD", "POST"])
 def act(request: HttpRequest, reference: str, verb: str) -> HttpResponse:
     """GET shows what the action will do, POST does it."""
     if verb not in _ACTIONS:
         raise Http404
     migration = load(request, reference)
     check_edit(request, migration, _PERMISSION.get(verb, "migrations.edit"))
-    if request.method not in {"GET", "HEAD", "POST"}:
-        return HttpResponseNotAllowed(["GET", "POST"])
     if request.method != "POST" and verb not in _SHOWN_FIRST:
         return see_other("migration", reference)
     if request.method != "POST":

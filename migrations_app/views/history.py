@@ -2,6 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.views.decorators.http import require_safe
 
 from accounts.access import needs
 from migrations_app.views import live
@@ -9,6 +10,7 @@ from migrations_app.views.shared import load
 
 
 @needs("migrations.view")
+@require_safe
 def story(request: HttpRequest, reference: str) -> HttpResponse:
     migration = load(request, reference)
     context = {

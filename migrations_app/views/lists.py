@@ -4,6 +4,7 @@ from django.core.paginator import Paginator
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.views.decorators.http import require_safe
 
 from accounts.access import needs
 from accounts.permissions import can
@@ -21,6 +22,7 @@ _GROUPS = {
 
 
 @needs("migrations.view")
+@require_safe
 def migrations(request: HttpRequest) -> HttpResponse:
     group = request.GET.get("show", "open")
     if group not in _GROUPS:

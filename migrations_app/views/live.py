@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.views.decorators.http import require_safe
 
 from accounts.access import needs
 from accounts.permissions import can
@@ -28,6 +29,7 @@ LOG_LINES = 400
 
 
 @needs("migrations.view")
+@require_safe
 def migration(request: HttpRequest, reference: str) -> HttpResponse:
     return show(request, load(request, reference))
 
@@ -145,6 +147,7 @@ def events_of(found: Migration):  # type: ignore[no-untyped-def]
 
 
 @needs("migrations.view")
+@require_safe
 def plan(request: HttpRequest, reference: str) -> HttpResponse:
     found = load(request, reference)
     return render(request, "migrations/plan.html", {**frame(request, found, "plan"), **plan_context(found)})
@@ -170,6 +173,7 @@ def plan_context(found: Migration) -> dict[str, Any]:
 
 
 @needs("migrations.view")
+@require_safe
 def logs(request: HttpRequest, reference: str) -> HttpResponse:
     """Lines that movers printed, kept when their pods are gone."""
     found = load(request, reference)
@@ -204,6 +208,7 @@ def logs(request: HttpRequest, reference: str) -> HttpResponse:
 
 
 @needs("migrations.view")
+@require_safe
 def evidence(request: HttpRequest, reference: str) -> HttpResponse:
     found = load(request, reference)
     rows = found.evidence.select_related("transfer").order_by("-id")
@@ -230,6 +235,7 @@ def proofs(found: Migration) -> list[dict[str, Any]]:
 
 
 @needs("migrations.view")
+@require_safe
 def changes(request: HttpRequest, reference: str) -> HttpResponse:
     """Every change that was made to the cluster or to Git: intended, made, refused, undone."""
     found = load(request, reference)
@@ -241,6 +247,7 @@ def changes(request: HttpRequest, reference: str) -> HttpResponse:
 
 
 @needs("migrations.view")
+@require_safe
 def timeline(request: HttpRequest, reference: str) -> HttpResponse:
     found = load(request, reference)
     page = Paginator(events_of(found), 100).get_page(request.GET.get("page"))

@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import needs
 from accounts.permissions import can
@@ -17,6 +17,7 @@ from migrations_app.views.shared import attempt, check_edit, load, person, see_o
 
 
 @needs("migrations.view")
+@require_safe
 def sign_off(request: HttpRequest, reference: str) -> HttpResponse:
     return _show(request, load(request, reference))
 

@@ -6,7 +6,7 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import permissions
 from accounts.access import needs
@@ -29,6 +29,7 @@ PAGES = (
 
 
 @needs("migrations.edit")
+@require_http_methods(["GET", "HEAD", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
     """Where a draft begins: choose a namespace, then its claims. A claim's page comes here with both."""
     rows = permissions.visible(
@@ -95,6 +96,7 @@ def _applications(claims: list[Claim]) -> list[dict[str, Any]]:
 
 
 @needs("migrations.view")
+@require_safe
 def enter(request: HttpRequest, reference: str) -> HttpResponse:
     """The draft's first page that is not filled in yet."""
     migration = load(request, reference)
@@ -131,6 +133,7 @@ def _draft(request: HttpRequest, reference: str) -> Migration | None:
 
 
 @needs("migrations.edit")
+@require_http_methods(["GET", "HEAD", "POST"])
 def source(request: HttpRequest, reference: str) -> HttpResponse:
     migration = _draft(request, reference)
     if migration is None:
@@ -167,6 +170,7 @@ def source(request: HttpRequest, reference: str) -> HttpResponse:
 
 
 @needs("migrations.edit")
+@require_http_methods(["GET", "HEAD", "POST"])
 def destination(request: HttpRequest, reference: str) -> HttpResponse:
     migration = _draft(request, reference)
     if migration is None:
@@ -220,6 +224,7 @@ def destination(request: HttpRequest, reference: str) -> HttpResponse:
 
 
 @needs("migrations.edit")
+@require_http_methods(["GET", "HEAD", "POST"])
 def options(request: HttpRequest, reference: str) -> HttpResponse:
     migration = _draft(request, reference)
     if migration is None:
@@ -278,6 +283,7 @@ def _likely_git_mode(migration: Migration) -> str:
 
 
 @needs("migrations.edit")
+@require_http_methods(["GET", "HEAD", "POST"])
 def checks(request: HttpRequest, reference: str) -> HttpResponse:
     """What the checks found. POST runs them again."""
     migration = _draft(request, reference)
@@ -300,6 +306,7 @@ def checks(request: HttpRequest, reference: str) -> HttpResponse:
 
 
 @needs("migrations.edit")
+@require_safe
 def review(request: HttpRequest, reference: str) -> HttpResponse:
     migration = _draft(request, reference)
     if migration is None:

@@ -1,0 +1,231 @@
+"""A second person approves what they saw, once, or not at all."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import Grant, User
+from audit.models import Event
+from migrations_app.actions import signing
+from migrations_app.models import Decision, Migration, SignOffRequest
+from migrations_app.problems import Refused
+from tests.migrations_app.making import WORKER, add_evidence, asked, at_sign_off
+from tests.support.audit import assert_audited
+from tests.support.people import person
+
+pytestmark = pytest.mark.django_db
+
+APPROVE, REJECT, ASK = Decision.Kind.APPROVE, Decision.Kind.REJECT, Decision.Kind.ASK
+
+
+@pytest.fixture
+def operator() -> User:
+    return person("operator")
+
+
+@pytest.fixture
+def approver() -> User:
+    return person("approver")
+
+
+def decide(
+    request: SignOffRequest, by: User, kind: Decision.Kind = APPROVE, text: str = "", digest: str = ""
+) -> Decision:
+    return signing.decide(
+        by=by, request=request, kind=kind, text=text, covers_digest=digest or request.covers_digest
+    )
+
+
+def state_of(request: SignOffRequest) -> str:
+    return SignOffRequest.objects.get(pk=request.pk).state
+
+
+def test_an_approver_approves_what_was_seen_and_it_is_recorded(operator: User, approver: User) -> None:
+    request = asked(at_sign_off(operator))
+    decide(request, approver)
+    assert state_of(request) == "approved"
+    event = Event.objects.get(verb="signoff.approve")
+    assert event.actor == "approver" and event.after["covers_digest"] == request.covers_digest
+
+
+def test_the_requester_cannot_even_with_the_role(operator: User) -> None:
+    Grant.objects.create(user=operator, role="approver", namespaces=["*"])
+    request = asked(at_sign_off(operator))
+    with pytest.raises(Refused, match="asked for this migration"):
+        decide(request, User.objects.get(pk=operator.pk))
+    assert state_of(request) == "open"
+
+
+@pytest.mark.parametrize(
+    ("field", "setting", "words"),
+    [
+        ("started_by_name", "HOLDFAST_STARTER_MAY_NOT_APPROVE", "started this migration"),
+        ("test_confirmed_by_name", "HOLDFAST_TESTER_MAY_NOT_APPROVE", "confirmed its test"),
+    ],
+)
+def test_who_started_or_tested_it_cannot_unless_the_setting_says_so(
+    operator: User, approver: User, settings, field: str, setting: str, words: str
+) -> None:  # type: ignore[no-untyped-def]
+    request = asked(at_sign_off(operator, **{field: "approver"}))
+    with pytest.raises(Refused, match=words):
+        decide(request, approver)
+    setattr(settings, setting, False)
+    decide(request, approver)
+    assert state_of(request) == "approved"
+
+
+@pytest.mark.parametrize("role", ["viewer", "operator", "auditor", "admin"])
+def test_other_roles_cannot(operator: User, role: str) -> None:
+    request = asked(at_sign_off(operator))
+    with pytest.raises(Refused):
+        decide(request, person(role, name=f"another-{role}"))
+
+
+def test_an_approver_of_other_namespaces_cannot(operator: User) -> None:
+    request = asked(at_sign_off(operator))
+    with pytest.raises(Refused, match="in media"):
+        decide(request, person("approver", "shop-*"))
+
+
+def test_what_changed_since_the_page_was_opened_is_not_signed(operator: User, approver: User) -> None:
+    request = asked(at_sign_off(operator))
+    with pytest.raises(Refused, match="changed since you opened"):
+        decide(request, approver, digest="sha256:older")
+    assert state_of(request) == "open"
+
+
+def test_rejecting_and_asking_need_words(operator: User, approver: User) -> None:
+    request = asked(at_sign_off(operator))
+    for kind in (REJECT, ASK):
+        with pytest.raises(Refused, match="Say why"):
+            decide(request, approver, kind, "  ")
+    decide(request, approver, ASK, "Which pictures did you open?")
+    assert state_of(request) == "open"
+    decide(request, approver, REJECT, "The newest album is missing.")
+    assert state_of(request) == "rejected"
+
+
+def voided_by_new_evidence(migration: Migration, request: SignOffRequest, approver: User) -> str:
+    add_evidence(migration, migration.transfers.get(), "verify", {"outcome": "equal", "again": True})
+    return "the evidence"
+
+
+def voided_by_another_plan(migration: Migration, request: SignOffRequest, approver: User) -> str:
+    Migration.objects.filter(pk=migration.pk).update(started_plan_digest="sha256:other")
+    return "the plan"
+
+
+def voided_by_another_source(migration: Migration, request: SignOffRequest, approver: User) -> str:
+    migration.transfers.update(source_uid="uid-of-another-claim")
+    return "the source"
+
+
+def voided_by_another_destination(migration: Migration, request: SignOffRequest, approver: User) -> str:
+    migration.transfers.update(destination_uid="uid-of-another-claim")
+    return "the destination"
+
+
+def voided_by_time(migration: Migration, request: SignOffRequest, approver: User) -> str:
+    SignOffRequest.objects.filter(pk=request.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
+    return "expired"
+
+
+def voided_by_a_lost_role(migration: Migration, request: SignOffRequest, approver: User) -> str:
+    Grant.objects.filter(user=approver).delete()
+    return "may no longer approve"
+
+
+def voided_by_a_closed_account(migration: Migration, request: SignOffRequest, approver: User) -> str:
+    User.objects.filter(pk=approver.pk).update(is_active=False)
+    return "no longer active"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        voided_by_new_evidence,
+        voided_by_another_plan,
+        voided_by_another_source,
+        voided_by_another_destination,
+        voided_by_time,
+        voided_by_a_lost_role,
+        voided_by_a_closed_account,
+    ],
+)
+def test_an_approval_does_not_outlive_what_it_covers(operator: User, approver: User, change) -> None:  # type: ignore[no-untyped-def]
+    migration = at_sign_off(operator)
+    request = asked(migration)
+    decide(request, approver)
+    words = change(migration, request, approver)
+    with pytest.raises(Refused, match=words):
+        signing.use(request, actor=WORKER)
+    assert state_of(request) == "approved"
+
+
+def test_a_void_request_stays_void_and_says_why(operator: User, approver: User) -> None:
+    migration = at_sign_off(operator)
+    request = asked(migration)
+    voided_by_new_evidence(migration, request, approver)
+    with pytest.raises(Refused, match="void"):
+        decide(request, approver)
+    kept = SignOffRequest.objects.get(pk=request.pk)
+    assert kept.state == "void" and "evidence" in kept.void_reason
+    assert Event.objects.filter(verb="signoff.void").exists()
+
+
+def test_it_is_used_once(operator: User, approver: User) -> None:
+    migration = at_sign_off(operator)
+    request = asked(migration)
+    decide(request, approver)
+    signing.use(request, actor=WORKER)
+    assert state_of(request) == "used"
+    with pytest.raises(Refused):
+        decide(request, person("approver", name="approver2"))
+    assert Event.objects.filter(verb="signoff.use").count() == 1
+
+
+def test_two_approvals_where_the_setting_asks_for_two(operator: User, approver: User, settings) -> None:  # type: ignore[no-untyped-def]
+    settings.HOLDFAST_APPROVALS = [("med*", 2), ("*", 1)]
+    request = asked(at_sign_off(operator))
+    decide(request, approver)
+    assert state_of(request) == "open"
+    with pytest.raises(Refused, match="decided already"):
+        decide(request, approver)
+    decide(request, person("approver", name="approver2"))
+    assert state_of(request) == "approved"
+
+
+def test_nothing_asks_again_by_itself_after_a_rejection(operator: User, approver: User) -> None:
+    migration = at_sign_off(operator)
+    request = asked(migration)
+    decide(request, approver, REJECT, "Not yet.")
+    assert asked(migration).pk == request.pk
+    again = signing.ask_again(by=operator, migration=migration)
+    assert again.pk != request.pk and again.state == "open"
+
+
+def test_break_glass_is_off_then_needs_an_admin_and_a_reason(operator: User, settings) -> None:  # type: ignore[no-untyped-def]
+    admin = person("admin")
+    request = asked(at_sign_off(operator))
+
+    def alone(reason: str) -> Decision:
+        return signing.break_glass(
+            by=admin, request=request, reason=reason, covers_digest=request.covers_digest
+        )
+
+    with pytest.raises(Refused, match="off"):
+        alone("Nobody else can be reached tonight.")
+    settings.HOLDFAST_BREAK_GLASS = True
+    with pytest.raises(Refused, match="20 characters"):
+        alone("because")
+    alone("Nobody else can be reached tonight.")
+    assert state_of(request) == "approved"
+    assert Event.objects.filter(verb="signoff.break-glass").exists()
+
+
+def test_nothing_is_decided_without_its_event(operator: User, approver: User) -> None:
+    request = asked(at_sign_off(operator))
+    assert_audited(lambda: decide(request, approver))
+    assert_audited(lambda: decide(request, approver, REJECT, "No."))
+    assert_audited(lambda: signing.withdraw(request, "test", actor=WORKER))
