@@ -28,26 +28,22 @@ _SNAPSHOTS = (
 
 
 def snapshots(client: Client) -> None:
-    """Takes them now, and then dates them back."""
+    """Takes them now, all at once, and then dates them back."""
     classes = {one["driver"]: one["metadata"]["name"] for one in client.list(VOLUME_SNAPSHOT_CLASSES)}
-    for namespace, claim_name, hours in _SNAPSHOTS:
+    taken: list[tuple[str, str, int]] = []
+    for number, (namespace, claim_name, hours) in enumerate(_SNAPSHOTS):
         class_name = classes.get(_driver(client, namespace, claim_name))
-        if class_name is None:
-            continue
-        name = f"{claim_name}-{_days_ago(hours):%Y%m%d-%H%M}"
-        existing = [
-            one
-            for one in client.list(VOLUME_SNAPSHOTS, namespace)
-            if one["metadata"]["name"].startswith(f"{claim_name}-")
-        ]
-        if len(existing) >= sum(1 for one in _SNAPSHOTS if one[:2] == (namespace, claim_name)):
-            continue
-        _snapshot(client, namespace, claim_name, name, class_name)
-        status = {"creationTime": f"{_days_ago(hours):%Y-%m-%dT%H:%M:%SZ}"}
+        if class_name is not None:
+            name = f"{claim_name}-nightly-{number}"
+            _take(client, namespace, claim_name, name, class_name)
+            taken.append((namespace, name, hours))
+    for namespace, name, hours in taken:
+        _wait_ready(client, namespace, name)
+        status = {"creationTime": f"{_hours_ago(hours):%Y-%m-%dT%H:%M:%SZ}"}
         client.patch_status(VOLUME_SNAPSHOTS, name, status, namespace, field_manager="snapshot-controller")
 
 
-def _snapshot(client: Client, namespace: str, claim_name: str, name: str, class_name: str) -> None:
+def _take(client: Client, namespace: str, claim_name: str, name: str, class_name: str) -> None:
     body: Object = {
         "apiVersion": "snapshot.storage.k8s.io/v1",
         "kind": "VolumeSnapshot",
@@ -58,13 +54,16 @@ def _snapshot(client: Client, namespace: str, claim_name: str, name: str, class_
         },
     }
     ensure(client, body, manager="velero")
-    wait_until(
-        f"the snapshot of {namespace}/{claim_name}",
-        lambda: dig(client.find(VOLUME_SNAPSHOTS, name, namespace), "status", "readyToUse") is True,
-    )
 
 
-def _days_ago(hours: int) -> datetime:
+def _wait_ready(client: Client, namespace: str, name: str) -> None:
+    def is_ready() -> bool:
+        return dig(client.find(VOLUME_SNAPSHOTS, name, namespace), "status", "readyToUse") is True
+
+    wait_until(f"the snapshot {namespace}/{name}", is_ready)
+
+
+def _hours_ago(hours: int) -> datetime:
     return datetime.now(UTC) - timedelta(hours=hours)
 
 
@@ -108,7 +107,7 @@ def resize(client: Client) -> None:
             {
                 "type": "FileSystemResizePending",
                 "status": "True",
-                "lastTransitionTime": f"{_days_ago(0):%Y-%m-%dT%H:%M:%SZ}",
+                "lastTransitionTime": f"{_hours_ago(0):%Y-%m-%dT%H:%M:%SZ}",
                 "message": "Waiting for user to (re-)start a pod to finish file system resize of volume on node.",
             }
         ],

@@ -1,4 +1,4 @@
-# ruff: noqa: PTH
+# ruff: noqa: PTH101, PTH103, PTH112, PTH114, PTH118, PTH120, PTH123, PTH211
 """Real files for the volumes of the demo: the same for the same seed, and as odd as files get.
 
 Names are bytes here, which pathlib does not take.
