@@ -55,7 +55,7 @@ def test_the_image_copies_every_package_of_the_product(repository_root: Path) ->
     dockerfile = (repository_root / "deploy" / "Dockerfile").read_text()
     copied = set(re.findall(r"^COPY (\w+) \w+$", dockerfile, re.MULTILINE))
     apps = {path.parent.name for path in repository_root.glob("*/__init__.py")}
-    assert apps - {"tests", "sandbox", "embedded"} <= copied
+    assert apps - {"tests", "benches", "sandbox", "embedded"} <= copied
     assert not copied & {"tests", "sandbox", "embedded"}, "the product does without them"
 
 
