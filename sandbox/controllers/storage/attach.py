@@ -90,6 +90,8 @@ class Attacher(Controller):
         if volume is not None and wanted:
             have = {spec_of(item)["nodeName"]: item for item in attached}
             self._attach(volume, wanted, have)
+        elif again_s is None and volume is not None and _marks(volume):
+            self._unmark(key)
         return again_s
 
     def _pods_by_node(self, volume: Object) -> dict[str, list[Object]]:
@@ -187,20 +189,21 @@ class Attacher(Controller):
             if mark in finalizers_of(current):
                 self.context.replace(VOLUME_ATTACHMENTS, without_finalizer(current, mark))
         self._unused_since.pop(name_of(attachment), None)
-        self._unmark(attachment)
         return None
 
-    def _unmark(self, attachment: Object) -> None:
-        volume_name = next(self._of_attachment(attachment))
-        others = [
-            item
-            for item in self.attachments.list()
-            if volume_name in self._of_attachment(item) and uid_of(item) != uid_of(attachment)
-        ]
+    def _unmark(self, volume_name: str) -> None:
+        """Takes our finalizer off a volume without attachments. Asked at every look: a conflict must not leave it for ever."""
         volume = self.client.find(PERSISTENT_VOLUMES, volume_name)
-        mark = _finalizer(spec_of(attachment)["attacher"])
-        if volume is not None and not others and mark in finalizers_of(volume):
+        if volume is None:
+            return
+        mark = _finalizer(driver_of(volume))
+        attached = [a for a in self.client.list(VOLUME_ATTACHMENTS) if volume_name in self._of_attachment(a)]
+        if mark in finalizers_of(volume) and not attached:
             self.context.replace(PERSISTENT_VOLUMES, without_finalizer(volume, mark))
+
+
+def _marks(volume: Object) -> list[str]:
+    return [mark for mark in finalizers_of(volume) if mark.startswith("external-attacher/")]
 
 
 def _finalizer(driver: str) -> str:
