@@ -187,6 +187,10 @@ HOLDFAST_VALIDATION_HOURS = env.number("HOLDFAST_VALIDATION_HOURS", 24)
 # Where the worker keeps clones of Git repositories.
 HOLDFAST_DATA = env.path("HOLDFAST_DATA", BASE_DIR / ".holdfast")
 
+# Where people are told that something waits for them: a URL that takes a JSON POST. Empty: nobody is told.
+HOLDFAST_NOTIFY_URL = env.text("HOLDFAST_NOTIFY_URL", "")
+HOLDFAST_URL = env.text("HOLDFAST_URL", "")
+
 # Sign-off.
 HOLDFAST_SIGN_OFF_HOURS = env.number("HOLDFAST_SIGN_OFF_HOURS", 72, minimum=1)
 HOLDFAST_APPROVALS = env.numbered_patterns("HOLDFAST_APPROVALS", "*=1")

@@ -5,9 +5,9 @@ import logging
 from django.utils import timezone
 
 from audit import checkpoint as audit_checkpoint
-from migrations_app.models import Migration
+from migrations_app.models import Migration, Notification
 from migrations_app.states import TICKING
-from worker import engine
+from worker import engine, notifying
 from worker.app import app
 
 log = logging.getLogger(__name__)
@@ -34,9 +34,17 @@ def sweep() -> None:
     )
     for migration_id in due.values_list("pk", flat=True)[:SWEEP_BATCH]:
         tick.apply_async(args=[migration_id], expires=60)
+    if Notification.objects.filter(sent_at__isnull=True, next_try_at__lte=timezone.now()).exists():
+        notify.apply_async(expires=60)
 
 
 @app.task(name="worker.ticks.checkpoint")  # type: ignore[untyped-decorator]
 def checkpoint() -> None:
     """Signs the head of the audit trail where a key is given, so that cutting its end off shows."""
     audit_checkpoint.write()
+
+
+@app.task(name="worker.ticks.notify")  # type: ignore[untyped-decorator]
+def notify() -> None:
+    """Sends notifications that are due. Asked for when one is written, and by each sweep."""
+    notifying.send_due()

@@ -8,6 +8,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from audit.trail import Actor, record
+from migrations_app.actions.notifying import notify_of_state
 from migrations_app.doorbell import ring
 from migrations_app.models import Migration
 from migrations_app.problems import Refused, Stale
@@ -64,5 +65,7 @@ def move(
             after=snapshot(migration),
             note=note,
         )
+        if to != before["state"]:
+            notify_of_state(migration, note)
         if to in TICKING:
             ring(migration.pk)

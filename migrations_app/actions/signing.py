@@ -7,8 +7,9 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.permissions import check
 from audit.trail import Actor, record
+from migrations_app.actions.notifying import notify
 from migrations_app.doorbell import ring
-from migrations_app.models import Decision, Migration, SignOffRequest
+from migrations_app.models import Decision, Migration, Notification, SignOffRequest
 from migrations_app.models.evidence import digest_of
 from migrations_app.problems import Refused
 from migrations_app.rules import signoff as rules
@@ -79,6 +80,8 @@ def break_glass(*, by: User, request: SignOffRequest, reason: str, covers_digest
         check(by, "breakglass.use", namespace=locked.migration.source_namespace)
         if locked.state != Live.OPEN or covers_digest != locked.covers_digest:
             raise Refused("The request changed since you opened the page. Nothing was signed.")
+        words = f"{by.get_username()} alone approved the deletion of {locked.migration.source_namespace}: {reason.strip()}"
+        notify(locked.migration, Notification.Kind.BREAK_GLASS, words)
         return _save_decision(locked, by, Decision.Kind.BREAK_GLASS, reason)
 
 

@@ -3,6 +3,7 @@
 from migrations_app.models.evidence import Evidence, LogLine
 from migrations_app.models.intent import Intent
 from migrations_app.models.migration import Course, GitMode, Migration, Strategy
+from migrations_app.models.notification import Notification
 from migrations_app.models.run import StepRun
 from migrations_app.models.signoff import Decision, SignOffRequest
 from migrations_app.models.transfer import Transfer
@@ -15,6 +16,7 @@ __all__ = [
     "Intent",
     "LogLine",
     "Migration",
+    "Notification",
     "SignOffRequest",
     "StepRun",
     "Strategy",

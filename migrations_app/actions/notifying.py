@@ -1,0 +1,28 @@
+"""Writes notifications in the transaction of what they are about. Nothing is written where nobody asked for them."""
+
+from django.conf import settings
+
+from migrations_app.doorbell import ask
+from migrations_app.models import Migration, Notification
+from migrations_app.states import State
+
+Kind = Notification.Kind
+
+
+def notify(migration: Migration, kind: Notification.Kind, text: str) -> None:
+    """Asks the worker to tell people, once the transaction has committed."""
+    if not settings.HOLDFAST_NOTIFY_URL:
+        return
+    Notification.objects.create(migration=migration, kind=kind, text=text[:2000])
+    ask("worker.ticks.notify")
+
+
+def notify_of_state(migration: Migration, note: str) -> None:
+    """Tells of the states in which nothing goes on without a person, and of the ends."""
+    name = f"{migration.application} ({migration.reference})"
+    if migration.state == State.WAITING:
+        notify(migration, Kind.NEEDS_A_PERSON, f"{name} waits: {migration.waiting_for}")
+    elif migration.state == State.FAILED:
+        notify(migration, Kind.FAILED, f"{name} stopped at {migration.step.title}: {note}")
+    elif migration.state in {State.RETAINED, State.COMPLETED, State.ROLLED_BACK, State.UNDONE}:
+        notify(migration, Kind.ENDED, f"{name}: {migration.state_value.label}.")
