@@ -110,10 +110,9 @@ class Children:
         while not self._stopping:
             since = time.monotonic()
             code = await self._running[name].wait()
-            if self._stopping:
-                return
             pause_s = 0.2 if time.monotonic() - since > _HEALTHY_S else min(pause_s * 2, _PAUSE_CAP_S)
             log.warning("%s ended with code %s; starting it again in %.1f s", name, code, pause_s)
+            # stop() cancels this task before it ends the children, so nothing is started again then.
             await asyncio.sleep(pause_s)
             await self._start(name, command)
 

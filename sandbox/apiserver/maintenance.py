@@ -7,9 +7,9 @@ import logging
 from typing import Any
 
 from sandbox.apiserver.call import Call, User
+from sandbox.apiserver.changes import Target
 from sandbox.apiserver.errors import StatusError
 from sandbox.apiserver.server import Cluster
-from sandbox.apiserver.writes import Target
 
 Json = dict[str, Any]
 

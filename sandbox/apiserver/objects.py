@@ -11,6 +11,7 @@ import yaml
 from sandbox.apiserver import patches, scale, tables
 from sandbox.apiserver.bodies import Answer, event_line, json_answer, list_body, raw_object
 from sandbox.apiserver.call import Call, DeleteOptions, decode_body
+from sandbox.apiserver.changes import Target, Transform, as_served
 from sandbox.apiserver.errors import bad_request, method_not_allowed, no_route, unsupported_media
 from sandbox.apiserver.reads import Selection
 from sandbox.apiserver.resources import ResourceType
@@ -18,7 +19,7 @@ from sandbox.apiserver.routes import Route
 from sandbox.apiserver.server import Cluster
 from sandbox.apiserver.store import Entry
 from sandbox.apiserver.subresources import Subresources
-from sandbox.apiserver.writes import Target, Transform, Written, as_served
+from sandbox.apiserver.writes import Written
 
 Json = dict[str, Any]
 

@@ -6,7 +6,7 @@ import re
 from fractions import Fraction
 
 _FORM = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+))(?:([KMGTPE]i)|([numkMGTPE])|[eE]([+-]?\d+))?$")
-_BINARY = {suffix: 1024**power for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)}
+_BINARY: dict[str, int] = {suffix: 1024**power for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)}
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 FORM_WORDS = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 
@@ -21,7 +21,12 @@ def parse(text: object) -> Fraction:
     if binary:
         return value * _BINARY[binary]
     power = _DECIMAL[decimal] if decimal else int(exponent or 0)
-    return value * Fraction(10) ** power
+    return value * _power_of_ten(power)
+
+
+def _power_of_ten(power: int) -> Fraction:
+    digits = int("1" + "0" * abs(power))
+    return Fraction(digits, 1) if power >= 0 else Fraction(1, digits)
 
 
 def canonical(text: object) -> str:
@@ -58,7 +63,7 @@ def _from_decimal(value: Fraction) -> str:
         ("m", -3),
         ("u", -6),
     ):
-        scaled = value / Fraction(10) ** power
+        scaled = value / _power_of_ten(power)
         if scaled.denominator == 1:
             return f"{scaled.numerator}{suffix}"
     return f"{-(-value * 10**9 // 1)}n"

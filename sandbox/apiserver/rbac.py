@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,7 +114,7 @@ def _has(values: list[str] | None, wanted: str) -> bool:
     return bool(values) and ("*" in values or wanted in values)  # type: ignore[operator]
 
 
-def _has_resource(resources: list[str], wish: Wish) -> bool:
+def _has_resource(resources: Iterable[str], wish: Wish) -> bool:
     full = f"{wish.resource}/{wish.subresource}" if wish.subresource else wish.resource
     return any(
         entry in ("*", full) or (entry == f"*/{wish.subresource}" and wish.subresource) for entry in resources

@@ -145,8 +145,9 @@ def _mirror_data_source(spec: Json) -> None:
     if source and not reference:
         spec["dataSourceRef"] = dict(source)
         return
-    mirrored = reference and not source and not reference.get("namespace")
-    if mirrored and reference.get("kind") in ("PersistentVolumeClaim", "VolumeSnapshot"):
+    if not reference or source or reference.get("namespace"):
+        return
+    if reference.get("kind") in ("PersistentVolumeClaim", "VolumeSnapshot"):
         spec["dataSource"] = dict(reference)
 
 

@@ -9,10 +9,10 @@ from typing import Any
 from sandbox.apiserver import logs
 from sandbox.apiserver.bodies import Answer, json_answer
 from sandbox.apiserver.call import Call, DeleteOptions
+from sandbox.apiserver.changes import Target
 from sandbox.apiserver.errors import conflict, method_not_allowed
 from sandbox.apiserver.routes import Route
 from sandbox.apiserver.server import Cluster
-from sandbox.apiserver.writes import Target
 
 Json = dict[str, Any]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from sandbox.apiserver import cells as cells_of_kinds
 from sandbox.apiserver import columns, jsonpaths
 from sandbox.apiserver.resources import ResourceType
 
@@ -86,7 +87,7 @@ def _custom_printer(resource: ResourceType) -> tuple[list[Json], columns.Cells]:
 def _cell(item: Json, entry: Json) -> Any:
     value = jsonpaths.first(item, entry.get("jsonPath", ""))
     if entry.get("type") == "date":
-        return columns.age(value)
+        return cells_of_kinds.age(value)
     if value is None or isinstance(value, (str, int, float)):
         return value if not isinstance(value, bool) else str(value).lower()
     return msgspec.json.encode(value).decode()

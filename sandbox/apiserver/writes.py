@@ -7,9 +7,6 @@ the last check to the store has no await in it, so two writers never both win.
 
 from __future__ import annotations
 
-import random
-import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +15,26 @@ import msgspec
 from sandbox.apiserver import errors, managedfields
 from sandbox.apiserver.admission import Admission
 from sandbox.apiserver.attributes import Attributes
-from sandbox.apiserver.call import Call, DeleteOptions, now
+from sandbox.apiserver.call import Call, DeleteOptions
+from sandbox.apiserver.changes import (
+    Target,
+    Transform,
+    always,
+    as_served,
+    as_stored,
+    begin,
+    bump_generation,
+    check_delete,
+    check_preconditions,
+    deleted_status,
+    finished,
+    name_new,
+    same,
+    set_collector_finalizer,
+    stamp_new,
+    uid_conflict,
+    writer_of,
+)
 from sandbox.apiserver.listtypes import ListTypes
 from sandbox.apiserver.resources import ResourceType
 from sandbox.apiserver.schemas import Schemas
@@ -32,22 +48,8 @@ from sandbox.apiserver.strategy import (
 )
 
 Json = dict[str, Any]
-Transform = Callable[[Json], Json]
 
 _ATTEMPTS = 20
-_SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
-
-
-@dataclass(frozen=True)
-class Target:
-    """Which object a write is about. `subresource` is empty, status, scale or finalize."""
-
-    resource: ResourceType
-    namespace: str
-    name: str
-    subresource: str = ""
-    internal: bool = False
-    """Set by the server's own writes (a binding), which may change what a client may not."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Writes:
         """POST. Returns the object as stored."""
         dry_run = call.dry_run()
         item = self._accept(call, target, body)
-        _name_new(item, target)
+        name_new(item, target)
         item["metadata"].pop("managedFields", None)
         return await self._insert(call, target, item, dry_run=dry_run)
 
@@ -90,7 +92,7 @@ class Writes:
         if metadata.get("resourceVersion"):
             raise errors.bad_request("resourceVersion should not be set on objects to be created")
         self._admission.namespace_open(resource, target.namespace, metadata["name"])
-        _stamp_new(metadata, target)
+        stamp_new(metadata, target)
         if "status" in resource.subresources:
             item.pop("status", None)
         strategy.default(item)
@@ -115,7 +117,7 @@ class Writes:
         self._admission.namespace_open(resource, target.namespace, metadata["name"])
         self._admission.last_check(call, attributes)
         if not dry_run:
-            self._store.put(resource.table, _as_stored(item, resource), None)
+            self._store.put(resource.table, as_stored(item, resource), None)
         return item
 
     def _refuse_taken(self, resource: ResourceType, namespace: str, name: str) -> None:
@@ -180,23 +182,25 @@ class Writes:
         dry_run = call.dry_run()
         config = self._accept(call, target, config)
         config["metadata"].setdefault("name", target.name)
+        if not target.subresource and "status" in target.resource.subresources:
+            config.pop("status", None)
         types = ListTypes(target.resource)
         for _ in range(_ATTEMPTS):
             entry = self._store.get(target.resource.table, target.namespace, target.name)
             live = entry.decode() if entry else None
-            writer = _writer(call, target)
+            writer = writer_of(call, target)
             applied = managedfields.apply(live, config, writer, types, force=force)
             if live is None:
                 if config["metadata"].get("uid"):
-                    raise _uid_conflict(target, config["metadata"]["uid"], "")
+                    raise uid_conflict(target, config["metadata"]["uid"], "")
                 if target.subresource:
                     raise errors.not_found(target.resource.group, target.resource.plural, target.name)
                 applied.item["metadata"].pop("managedFields", None)
-                _name_new(applied.item, target)
+                name_new(applied.item, target)
                 item = await self._insert(call, target, applied.item, dry_run=dry_run, applied=applied)
                 return Written(item, created=True)
             stored = await self._attempt(
-                call, target, entry, lambda _, made=applied: made.item, dry_run=dry_run, applied=applied
+                call, target, entry, always(applied.item), dry_run=dry_run, applied=applied
             )
             if stored is not None:
                 return Written(stored)
@@ -229,14 +233,14 @@ class Writes:
         resource = target.resource
         old = as_served(entry.decode(), resource)
         new = transform(as_served(entry.decode(), resource))
-        _check_preconditions(new, old, target)
+        check_preconditions(new, old, target)
         new = self._prepare(call, target, new, old, applied)
         attributes = Attributes(
             "UPDATE", resource, target.namespace, target.name, new, old, target.subresource, dry_run=dry_run
         )
         await self._admission.mutate_by_webhooks(call, attributes)
         self._validate_update(target, new, old)
-        if _same(new, old):
+        if same(new, old):
             return old
         await self._admission.validate(call, attributes)
         if self._store.get(resource.table, target.namespace, target.name) is not entry:
@@ -244,10 +248,10 @@ class Writes:
         self._admission.last_check(call, attributes)
         if dry_run:
             return new
-        if _finished(new, strategy_for(resource)):
-            self._store.remove(resource.table, entry, _as_stored(new, resource))
+        if finished(new, strategy_for(resource)):
+            self._store.remove(resource.table, entry, as_stored(new, resource))
         else:
-            self._store.put(resource.table, _as_stored(new, resource), entry)
+            self._store.put(resource.table, as_stored(new, resource), entry)
         return new
 
     def _prepare(
@@ -264,7 +268,7 @@ class Writes:
             strategy.prepare_update(new, old, resource)
             strategy.default(new)
             self._schemas.default(resource, new)
-            _bump_generation(new, old, resource)
+            bump_generation(new, old, resource)
         self._record(call, target, old, new, applied)
         return new
 
@@ -284,7 +288,7 @@ class Writes:
         if applied is not None:
             managedfields.record_apply(new, applied)
         else:
-            managedfields.record_update(old, new, _writer(call, target), ListTypes(target.resource))
+            managedfields.record_update(old, new, writer_of(call, target), ListTypes(target.resource))
 
     # -- delete -----------------------------------------------------------------------------------
 
@@ -298,7 +302,7 @@ class Writes:
             if entry is None:
                 raise errors.not_found(resource.group, resource.plural, target.name)
             old = as_served(entry.decode(), resource)
-            _check_delete(options, old, target)
+            check_delete(options, old, target)
             attributes = Attributes(
                 "DELETE",
                 resource,
@@ -325,168 +329,23 @@ class Writes:
                 "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove"
                 " them or set propagationPolicy=Orphan to suppress this warning"
             )
-        _set_collector_finalizer(new["metadata"], propagation)
+        set_collector_finalizer(new["metadata"], propagation)
         grace_s = strategy.deletion_grace_s(old, options.grace_period_s)
         lingers = bool(new["metadata"].get("finalizers")) or grace_s > 0 or strategy.blocked(new)
         if not lingers:
             if not options.dry_run:
-                _begin(new, strategy, 0)
-                self._store.remove(resource.table, entry, _as_stored(new, resource))
-            return new if strategy.returns_deleted else _deleted_status(target, old)
+                begin(new, strategy, 0)
+                self._store.remove(resource.table, entry, as_stored(new, resource))
+            return new if strategy.returns_deleted else deleted_status(target, old)
         begun = bool(old["metadata"].get("deletionTimestamp"))
         if not begun:
-            _begin(new, strategy, grace_s)
+            begin(new, strategy, grace_s)
             if resource.generation:
                 new["metadata"]["generation"] = new["metadata"].get("generation", 0) + 1
         elif grace_s < (old["metadata"].get("deletionGracePeriodSeconds") or 0):
             new["metadata"]["deletionGracePeriodSeconds"] = grace_s
-        if _same(new, old):
+        if same(new, old):
             return old
         if not options.dry_run:
-            self._store.put(resource.table, _as_stored(new, resource), entry)
+            self._store.put(resource.table, as_stored(new, resource), entry)
         return new
-
-
-# -- helpers -----------------------------------------------------------------------------------------
-
-
-def as_served(item: Json, resource: ResourceType) -> Json:
-    """A stored object in the version of the request (custom resources convert by renaming alone)."""
-    item["apiVersion"] = resource.api_version
-    return item
-
-
-def _as_stored(item: Json, resource: ResourceType) -> Json:
-    """A copy in the storage version, so that what the caller returns keeps the version of the request."""
-    copy = {**item, "apiVersion": resource.stored_api_version}
-    return copy
-
-
-def _writer(call: Call, target: Target) -> managedfields.Writer:
-    return managedfields.Writer(call.manager(), target.resource.api_version, target.subresource, now())
-
-
-def _name_new(item: Json, target: Target) -> None:
-    metadata = item["metadata"]
-    if target.name:
-        given = metadata.setdefault("name", target.name)
-        if given != target.name:
-            raise errors.bad_request(
-                f"the name of the object ({given}) does not match the name on the URL ({target.name})"
-            )
-    if not metadata.get("name") and metadata.get("generateName"):
-        suffix = "".join(random.choice(_SUFFIX_ALPHABET) for _ in range(5))
-        metadata["name"] = metadata["generateName"][:58] + suffix
-    metadata.setdefault("name", "")
-
-
-def _stamp_new(metadata: Json, target: Target) -> None:
-    if target.resource.namespaced:
-        metadata["namespace"] = target.namespace
-    metadata["uid"] = str(uuid.uuid4())
-    metadata["creationTimestamp"] = now()
-    for field in (
-        "resourceVersion",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "generation",
-        "selfLink",
-    ):
-        metadata.pop(field, None)
-
-
-def _check_preconditions(new: Json, old: Json, target: Target) -> None:
-    resource, metadata = target.resource, new["metadata"]
-    given_uid, uid = metadata.get("uid"), old["metadata"]["uid"]
-    if given_uid and given_uid != uid:
-        raise _uid_conflict(target, given_uid, uid)
-    given, current = metadata.get("resourceVersion"), old["metadata"]["resourceVersion"]
-    if given and given not in ("0", current):
-        raise errors.conflict(resource.group, resource.plural, target.name, errors.STALE)
-
-
-def _uid_conflict(target: Target, given: str, uid: str) -> errors.StatusError:
-    why = f"Precondition failed: UID in precondition: {given}, UID in object meta: {uid}"
-    return errors.conflict(target.resource.group, target.resource.plural, target.name, why)
-
-
-def _check_delete(options: DeleteOptions, old: Json, target: Target) -> None:
-    resource, metadata = target.resource, old["metadata"]
-    if options.uid and options.uid != metadata["uid"]:
-        why = f"the UID in the precondition ({options.uid}) does not match the UID in record ({metadata['uid']}). The object might have been deleted and then recreated"  # fmt: skip
-        raise errors.conflict(resource.group, resource.plural, target.name, why)
-    wanted, current = options.resource_version, metadata["resourceVersion"]
-    if wanted and wanted != current:
-        why = f"the ResourceVersion in the precondition ({wanted}) does not match the ResourceVersion in record ({current}). The object might have been modified"  # fmt: skip
-        raise errors.conflict(resource.group, resource.plural, target.name, why)
-
-
-def _bump_generation(new: Json, old: Json, resource: ResourceType) -> None:
-    if not resource.generation:
-        return
-    outside = ("metadata", "status")
-    before = {key: value for key, value in old.items() if key not in outside}
-    after = {key: value for key, value in new.items() if key not in outside}
-    if before != after:
-        new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
-
-
-def _same(new: Json, old: Json) -> bool:
-    """Whether a write changes nothing but the times of field owners."""
-    return _without_times(new) == _without_times(old)
-
-
-def _without_times(item: Json) -> Json:
-    metadata = dict(item["metadata"])
-    owners = metadata.get("managedFields") or []
-    metadata["managedFields"] = [{**owner, "time": ""} for owner in owners]
-    return {
-        **item,
-        "metadata": {key: value for key, value in metadata.items() if value not in (None, {}, [])},
-    }
-
-
-def _finished(item: Json, strategy: Strategy) -> bool:
-    """Whether an update leaves nothing that holds back a begun deletion."""
-    metadata = item["metadata"]
-    if not metadata.get("deletionTimestamp") or metadata.get("finalizers"):
-        return False
-    return not metadata.get("deletionGracePeriodSeconds") and not strategy.blocked(item)
-
-
-def _begin(item: Json, strategy: Strategy, grace_s: int) -> None:
-    metadata = item["metadata"]
-    metadata.setdefault("deletionTimestamp", now())
-    metadata["deletionGracePeriodSeconds"] = grace_s
-    strategy.begin_deletion(item)
-
-
-def _set_collector_finalizer(metadata: Json, propagation: str) -> None:
-    """Marks for the garbage collector what is to happen to the dependents."""
-    wanted = {"Orphan": "orphan", "Foreground": "foregroundDeletion"}.get(propagation)
-    finalizers = [
-        name for name in metadata.get("finalizers") or [] if name not in ("orphan", "foregroundDeletion")
-    ]
-    if wanted:
-        finalizers.append(wanted)
-    if finalizers:
-        metadata["finalizers"] = finalizers
-    else:
-        metadata.pop("finalizers", None)
-
-
-def _deleted_status(target: Target, old: Json) -> Json:
-    resource = target.resource
-    details = {
-        "name": target.name,
-        "group": resource.group,
-        "kind": resource.plural,
-        "uid": old["metadata"]["uid"],
-    }
-    return {
-        "kind": "Status",
-        "apiVersion": "v1",
-        "metadata": {},
-        "status": "Success",
-        "details": {key: value for key, value in details.items() if value},
-    }

@@ -5,7 +5,6 @@ import pytest
 from sandbox.client import ApiError, Client
 from sandbox.kinds import CONFIG_MAPS, JOBS, NAMESPACES, PERSISTENT_VOLUME_CLAIMS
 from tests.contract.place import Place
-from tests.support.waiting import until
 
 pytestmark = pytest.mark.contract
 
@@ -206,7 +205,7 @@ def test_a_namespace_in_deletion_takes_nothing_new(place: Place) -> None:
         config(place, "late")
     assert (caught.value.status, caught.value.reason) == (403, "Forbidden")
     assert "because it is being terminated" in caught.value.message
-    until(lambda: place.get(CONFIG_MAPS, "settings")["metadata"].get("deletionTimestamp"), what="the sweep")
+    place.wait(CONFIG_MAPS, "settings", lambda item: item["metadata"].get("deletionTimestamp"))
     place.client.patch(CONFIG_MAPS, "settings", {"metadata": {"finalizers": None}}, place.namespace)
 
 
