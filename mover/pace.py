@@ -1,16 +1,47 @@
 """How many processes and threads: found by watching whether the processors wait.
 
 On a fast disk system calls and the interpreter's lock are what costs, so a process for each processor and one task at a time
-is best. On storage with latency the processors idle; then the window of tasks in flight doubles, as long as that brings more work done.
+is best. On storage with latency the processors idle. The first tasks run alone in their process, so that the share of time in which they are blocked is that of
+the storage: from it comes the first number of tasks in flight. After that the number is doubled while the processors idle, as long as it does not
+make things slower, and halved while they are all busy.
 """
 
 import os
+import threading
+import time
 
 WINDOWS = (1, 2, 4, 8, 16, 32)
-BUSY = 0.75
-GAIN = 1.08
+IDLE, BUSY = 0.75, 0.9
+PROBE_S = 0.02
 INTERVAL_S = 0.3
 RETRY_S = 10.0
+
+
+class Stopwatch:
+    """How long one task took, and how much of that its thread ran or wanted to run."""
+
+    def __init__(self) -> None:
+        self._began_s = time.monotonic()
+        self._busy_s = _thread_busy_s()
+
+    def read(self) -> tuple[float, float]:
+        """Seconds in all, seconds busy."""
+        return time.monotonic() - self._began_s, _thread_busy_s() - self._busy_s
+
+
+_local = threading.local()
+
+
+def _thread_busy_s() -> float:
+    """Processor time of this thread, and the time that it waited for a processor: on a busy machine that is no waiting for storage."""
+    try:
+        fd: int | None = getattr(_local, "fd", None)
+        if fd is None:
+            fd = _local.fd = os.open("/proc/thread-self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+        ran, waited = os.pread(fd, 100, 0).split()[:2]
+        return (int(ran) + int(waited)) / 1e9
+    except (OSError, ValueError):
+        return time.thread_time()
 
 
 class Pace:
@@ -21,11 +52,12 @@ class Pace:
         self.processes = processes or max(1, min(16, round(available)))
         self._fixed = threads
         self._step = 0
-        self._cpus = max(1.0, min(available, float(self.processes)))
+        self._cpus = max(0.1, min(available, float(self.processes)))
         self._done = 0
+        self._busy_s = self._wall_s = 0.0
+        self._probed = False
         self._last_done = 0
-        self._cpu_s = [0.0] * self.processes
-        self._last_cpu_s = 0.0
+        self._last_busy_s = 0.0
         self._last_s = 0.0
         self._rates: dict[int, float] = {}
         self._hold_until_s = 0.0
@@ -35,10 +67,20 @@ class Pace:
         """Tasks that a process works on at once."""
         return self._fixed or WINDOWS[self._step]
 
-    def answered(self, worker: int, cpu_s: float) -> None:
-        """A worker finished a task; its processor time so far."""
+    def answered(self, wall_s: float, busy_s: float) -> None:
+        """A worker finished a task."""
         self._done += 1
-        self._cpu_s[worker] = max(self._cpu_s[worker], cpu_s)
+        self._wall_s += wall_s
+        self._busy_s += busy_s
+        if not self._probed and self._done >= self.processes and self._wall_s >= PROBE_S:
+            self._probe()
+
+    def _probe(self) -> None:
+        """Chooses the first window: enough tasks to keep the processors busy while the others are blocked."""
+        self._probed = True
+        wanted = 1.5 * self._wall_s / max(self._busy_s, 1e-6)
+        while wanted > 2 and WINDOWS[self._step] < wanted and self._step + 1 < len(WINDOWS):
+            self._step += 1
 
     def measure(self, now_s: float) -> None:
         """Decides about the window, several times a second."""
@@ -49,12 +91,12 @@ class Pace:
         if self._fixed or elapsed < INTERVAL_S or self._done - self._last_done < 2:
             return
         rate = (self._done - self._last_done) / elapsed
-        busy = (sum(self._cpu_s) - self._last_cpu_s) / elapsed / self._cpus
+        busy = (self._busy_s - self._last_busy_s) / elapsed / self._cpus
         self._rates[self._step] = rate
         self._remember(now_s)
-        if busy > BUSY:
+        if busy > IDLE:
             # The processors are the limit: more threads would only fight over the interpreter's lock.
-            if self._step > 0 and busy > 0.9:
+            if self._step > 0 and busy > BUSY:
                 self._step -= 1
             return
         narrower = self._rates.get(self._step - 1)
@@ -67,7 +109,7 @@ class Pace:
     def _remember(self, now_s: float) -> None:
         self._last_s = now_s
         self._last_done = self._done
-        self._last_cpu_s = sum(self._cpu_s)
+        self._last_busy_s = self._busy_s
 
 
 def available_cpus() -> float:

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection, wait
 from typing import NamedTuple, Protocol
 
 from mover.errors import MoverError
-from mover.pace import Pace
+from mover.pace import Pace, Stopwatch
 
 TICK_S = 0.2
 
@@ -54,7 +54,8 @@ class Answer(NamedTuple):
     number: int
     result: object
     crash: str
-    cpu_s: float  # of the whole worker so far
+    wall_s: float
+    busy_s: float
 
 
 class _Gate:
@@ -122,10 +123,12 @@ class _Worker:
         self.gate.widen(window)
 
     def _answer(self, message: Message) -> Answer:
+        watch = Stopwatch()
         try:
-            return Answer(message.number, self.job.run(message.task), "", time.process_time())
+            result = self.job.run(message.task)
         except Exception:  # noqa: BLE001  a defect: the coordinator reports it and stops
-            return Answer(message.number, None, traceback.format_exc(), time.process_time())
+            return Answer(message.number, None, traceback.format_exc(), 0, 0)
+        return Answer(message.number, result, "", *watch.read())
 
 
 def _work(connection: Connection, others: list[Connection], make_job: Callable[[], Runs]) -> None:
@@ -209,7 +212,7 @@ class Pool:
             if answer.crash:
                 raise MoverError(f"a defect of the mover: {answer.crash}")
             task, context = self._in_flight[index].pop(answer.number)
-            self.pace.answered(index, answer.cpu_s)
+            self.pace.answered(answer.wall_s, answer.busy_s)
             source.handle(context, task, answer.result)
             if not connection.poll():
                 return
