@@ -116,12 +116,16 @@ class KustomizationReconciler:
             artifact = self._artifact(run)
             self._steps(run, artifact)
         except _Failed as failure:
+            before = conditions.find(run.item.get("status") or {}, conditions.READY) or {}
             conditions.mark(
                 run.status, conditions.READY, "False", failure.reason, str(failure), run.generation
             )
             if failure.reason not in ("DependencyNotReady", "ArtifactFailed"):
                 self._remember(run, failure.reason)
-            record(self._client, run.item, "Warning", failure.reason, str(failure), "kustomize-controller")
+            if before.get("message") != str(failure):
+                record(
+                    self._client, run.item, "Warning", failure.reason, str(failure), "kustomize-controller"
+                )
             return failure.retry_s if failure.retry_s is not None else run.retry_s
         return run.interval_s
 

@@ -10,6 +10,7 @@ from sandbox.kinds import (
     PERSISTENT_VOLUME_CLAIMS,
     PERSISTENT_VOLUMES,
     VOLUME_SNAPSHOT_CLASSES,
+    VOLUME_SNAPSHOT_CONTENTS,
     VOLUME_SNAPSHOTS,
 )
 from sandbox.scenario.apply import ensure, wait_until
@@ -38,9 +39,10 @@ def snapshots(client: Client) -> None:
             _take(client, namespace, claim_name, name, class_name)
             taken.append((namespace, name, hours))
     for namespace, name, hours in taken:
-        _wait_ready(client, namespace, name)
-        status = {"creationTime": f"{_hours_ago(hours):%Y-%m-%dT%H:%M:%SZ}"}
-        client.patch_status(VOLUME_SNAPSHOTS, name, status, namespace, field_manager="snapshot-controller")
+        content = _wait_ready(client, namespace, name)
+        # The snapshot's own time is copied from its content, which has nanoseconds.
+        status = {"creationTime": int(_hours_ago(hours).timestamp()) * 10**9}
+        client.patch_status(VOLUME_SNAPSHOT_CONTENTS, content, status, field_manager="csi-snapshotter")
 
 
 def _take(client: Client, namespace: str, claim_name: str, name: str, class_name: str) -> None:
@@ -56,11 +58,15 @@ def _take(client: Client, namespace: str, claim_name: str, name: str, class_name
     ensure(client, body, manager="velero")
 
 
-def _wait_ready(client: Client, namespace: str, name: str) -> None:
+def _wait_ready(client: Client, namespace: str, name: str) -> str:
+    """The name of the snapshot's content, once it is ready."""
+
     def is_ready() -> bool:
         return dig(client.find(VOLUME_SNAPSHOTS, name, namespace), "status", "readyToUse") is True
 
     wait_until(f"the snapshot {namespace}/{name}", is_ready)
+    found = client.get(VOLUME_SNAPSHOTS, name, namespace)
+    return str(found["status"]["boundVolumeSnapshotContentName"])
 
 
 def _hours_ago(hours: int) -> datetime:

@@ -153,6 +153,12 @@ class _Maker:
                 stream.seek(offset)
                 stream.write(self.rng.randbytes(256))
             stream.truncate(size)
+        self.stamp(full)
+
+    def stamp(self, full: bytes) -> None:
+        """Gives a path a time of its own."""
+        when = self.moment()
+        os.utime(full, ns=(when, when))
 
     def mode(self, full: bytes, mode: int) -> None:
         os.chmod(full, mode)
@@ -163,7 +169,7 @@ class _Maker:
         for folder, names, leaves in os.walk(self.root, topdown=False):
             for name in [*leaves, *names]:
                 self._settle(os.path.join(folder, name), owner, directories, files)
-            self._stamp(folder)
+            self.stamp(folder)
 
     def _settle(self, full: bytes, owner: int, directories: int, files: int) -> None:
         found = os.lstat(full)
@@ -179,10 +185,6 @@ class _Maker:
             os.chmod(full, directories if os.path.isdir(full) else files)
         if is_link or not os.path.isdir(full):
             os.utime(full, ns=(found.st_mtime_ns, found.st_mtime_ns), follow_symlinks=False)
-
-    def _stamp(self, folder: bytes) -> None:
-        when = self.moment()
-        os.utime(folder, ns=(when, when))
 
 
 def odd_ones(maker: _Maker, mount: str) -> None:
@@ -283,9 +285,12 @@ def _others(maker: _Maker, mount: str) -> None:
     maker.file("sizes/empty", 0, content=b"")
     maker.file("sizes/one", 1)
     maker.sparse("sizes/sparse.img", 24 * 2**20)
-    with open(maker.path("sizes/only-hole"), "wb") as stream:
+    hole, queue = maker.path("sizes/only-hole"), maker.path("run/queue.fifo")
+    with open(hole, "wb") as stream:
         stream.truncate(3 * 2**20)
-    os.mkfifo(maker.path("run/queue.fifo"))
+    os.mkfifo(queue)
+    for path in (hole, queue):
+        maker.stamp(path)
     maker.file("times/before-1970", 9, -86_400 * 10**9)
     maker.file("times/far-future", 9, 4_000_000_000 * 10**9 + 123_456_789)
     maker.file("times/nanoseconds", 9, _EPOCH_NS + 987_654_321)
