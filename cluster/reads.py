@@ -155,6 +155,13 @@ class Reads(Collections):
         events = self._list(EVENT, namespace, field_selector=f"involvedObject.uid={uid}")
         return sorted(events, key=lambda e: e.last_at or e.created_at or datetime.min.replace(tzinfo=UTC))
 
+    def list_claim_events(self) -> list[Event]:
+        """Events about claims of all namespaces, oldest first; from the server's cache."""
+        events = self._list(
+            EVENT, None, field_selector="involvedObject.kind=PersistentVolumeClaim", fresh=False
+        )
+        return sorted(events, key=lambda e: e.last_at or e.created_at or datetime.min.replace(tzinfo=UTC))
+
     def pod_logs(
         self,
         namespace: str,

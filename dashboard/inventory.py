@@ -13,13 +13,14 @@ from django.utils import timezone
 
 from cluster.consumers import consumers
 from cluster.flux import GitSource, HelmRelease, Kustomization
-from cluster.values import Autoscaler, Claim, Consumers, DisruptionBudget, Pod, Snapshot, Workload
+from cluster.values import Autoscaler, Claim, Consumers, DisruptionBudget, Event, Pod, Snapshot, Workload
 from dashboard import models
 from dashboard.admission import enforcement
 from dashboard.ownership import Surroundings
 from dashboard.protection import Assessment, Declared, assess
 
 CHUNK = 500
+EVENTS_KEPT = 10  # a claim
 Key = tuple[str, str]  # namespace, name
 
 
@@ -33,6 +34,7 @@ class Reading:
     autoscalers: tuple[Autoscaler, ...] = ()
     disruption_budgets: tuple[DisruptionBudget, ...] = ()
     snapshots: tuple[Snapshot, ...] = ()
+    events: tuple[Event, ...] = ()
     git_sources: tuple[GitSource, ...] = ()
     declared: Mapping[Key, Declared] = field(default_factory=dict)
     server_version: str = ""
@@ -126,6 +128,10 @@ class _Users:
         self.snapshots: dict[Key, list[Snapshot]] = defaultdict(list)
         for snapshot in reading.snapshots:
             self.snapshots[snapshot.namespace, snapshot.claim_name].append(snapshot)
+        self.events: dict[str, list[Event]] = defaultdict(list)
+        for event in reading.events:
+            if event.involved:
+                self.events[event.involved.uid].append(event)
 
     def of(self, claim: Claim) -> Consumers:
         where = claim.namespace
@@ -164,7 +170,7 @@ def _fields(claim: Claim, reading: Reading, users: _Users) -> dict[str, Any]:
         "snapshot_at": max((t for t in taken if t), default=None),
         "labels": dict(claim.labels),
         "annotations": _short_annotations(claim),
-        "facts": _facts(claim, assessment, found, snapshots),
+        "facts": _facts(claim, assessment, found, snapshots) | {"events": _events(users.events[claim.uid])},
         "resource_version": claim.resource_version,
         "created_at": claim.created_at,
         **_columns(assessment),
@@ -218,6 +224,20 @@ def _facts(
         "requested_bytes": claim.requested_bytes,
         "finalizers": list(claim.finalizers),
     }
+
+
+def _events(events: Sequence[Event]) -> list[dict[str, Any]]:
+    """The newest ones first. The cluster forgets them after an hour as a rule; then they are gone here too."""
+    return [
+        {
+            "type": event.type,
+            "reason": event.reason,
+            "message": event.message[:500],
+            "count": event.count,
+            "at": event.last_at.isoformat() if event.last_at else "",
+        }
+        for event in list(events)[: -EVENTS_KEPT - 1 : -1]
+    ]
 
 
 def _consumers(found: Consumers) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from cluster.client import Cluster
@@ -11,13 +11,21 @@ from cluster.reads import WORKLOAD_KINDS
 from cluster.values import Claim, Workload
 from dashboard.inventory import Reading
 from dashboard.ownership import Surroundings
+from dashboard.protection import Declared
 
 SOURCES = ("GitRepository", "OCIRepository", "Bucket")
 T = TypeVar("T")
 
 
-def read_surroundings(adapter: Cluster, claims: tuple[Claim, ...]) -> Reading:
-    """Everything but the claims, read anew from the server's cache; raises `cluster.errors` but `Forbidden`."""
+def read_surroundings(
+    adapter: Cluster,
+    claims: tuple[Claim, ...],
+    declared: Mapping[tuple[str, str], Declared] | None = None,
+) -> Reading:
+    """Everything but the claims, read anew from the server's cache; raises `cluster.errors` but `Forbidden`.
+
+    `declared`: what Git says of claims (`worker.declared.known`).
+    """
     unreadable: list[str] = []
 
     def read(kind: str, listing: Callable[[], list[T]]) -> tuple[T, ...]:
@@ -53,6 +61,8 @@ def read_surroundings(adapter: Cluster, claims: tuple[Claim, ...]) -> Reading:
         autoscalers=autoscalers,
         disruption_budgets=tuple(adapter.list_disruption_budgets()),
         snapshots=snapshots,
+        events=read("Event", adapter.list_claim_events),
         git_sources=tuple(sources),
+        declared=declared or {},
         server_version=adapter.server_version(),
     )
