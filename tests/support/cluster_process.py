@@ -38,7 +38,7 @@ def running_sandbox(data: Path, *, scenario: str = "small") -> Iterator[Sandbox]
     try:
         url = until(
             lambda: process.poll() is not None or _ready_url(log, mark),
-            timeout_s=60,
+            timeout_s=150,
             what="the sandbox cluster",
         )
         if process.poll() is not None:
