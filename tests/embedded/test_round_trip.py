@@ -28,3 +28,10 @@ def test_the_worker_is_not_the_owner_of_the_schema(celery_worker: CeleryWorker) 
 def test_the_database_is_postgresql_18() -> None:
     assert connection.vendor == "postgresql"
     assert connection.pg_version >= 180000
+
+
+@pytest.mark.xdist_group("kept-together")
+def test_groups_of_tests_are_kept_together(request: pytest.FixtureRequest) -> None:
+    """pytest-xdist and pytest have to fit each other, or every process starts a demo of its own, silently."""
+    if getattr(request.config.option, "loadgroup", False):
+        assert request.node.nodeid.endswith("@kept-together")

@@ -5,6 +5,7 @@ a server calls `ensure()`, which starts a keeper process; the keeper ends both s
 """
 
 import atexit
+import contextlib
 import fcntl
 import json
 import os
@@ -27,6 +28,7 @@ PLACE = "HOLDFAST_TEST_SERVICES"
 
 def plan() -> Path:
     """Makes the run's directory and writes its plan; names the servers in the environment of this process and its children."""
+    _remove_what_killed_runs_left()
     # A socket's path is limited to 107 bytes, so a long TMPDIR does not do.
     place = Path(tempfile.mkdtemp(prefix="hf-test-", dir="/tmp" if len(tempfile.gettempdir()) > 50 else None))
     for role in ("postgres", OWNER, APP):
@@ -36,6 +38,15 @@ def plan() -> Path:
     os.environ[PLACE] = str(place)
     atexit.register(_discard_unused, place, os.getpid())
     return place
+
+
+def _remove_what_killed_runs_left() -> None:
+    """A run that was killed before it started a keeper leaves its plan behind."""
+    for plan_file in Path(tempfile.gettempdir()).glob("hf-test-*/plan.json"):
+        with contextlib.suppress(OSError, ValueError):
+            left = not (plan_file.parent / "keeper.log").exists()
+            if left and not _runs(json.loads(plan_file.read_text())["owner_pid"]):
+                shutil.rmtree(plan_file.parent, ignore_errors=True)
 
 
 def _discard_unused(place: Path, owner_pid: int) -> None:
@@ -129,6 +140,8 @@ def _runs(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
+    except PermissionError:
+        pass  # it runs, and is somebody else's
     return True
 
 
