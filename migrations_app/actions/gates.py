@@ -23,17 +23,27 @@ def _current_run(migration: Migration) -> StepRun:
     return run
 
 
-def go_on(*, by: User, migration: Migration) -> None:
-    """Continues at a gate that waits for a person's go: a changed plan, the outage, a change of Git by hand."""
+def go_on(*, by: User, migration: Migration, plan_digest: str = "") -> None:
+    """Continues at a gate that waits for a person's go: a changed plan, the outage, a change of Git by hand.
+
+    `plan_digest` is that of the page on which Continue was pressed; it counts where a changed plan is accepted.
+    """
     possible.check_continue(migration)
     with transaction.atomic():
+        # The migration's row first, as the engine takes them: the two never wait for each other.
+        current = Migration.objects.select_for_update().get(pk=migration.pk)
+        if migration.current_step == "plan" and plan_digest != current.plan_digest:
+            raise Refused(
+                "The plan changed since you opened the page. Nothing was accepted.",
+                next="Review the plan as it is now.",
+            )
         run = StepRun.objects.select_for_update().get(pk=_current_run(migration).pk)
         run.memory["go_by"] = by.get_username()
         run.memory["go_at"] = timezone.now().isoformat()
         run.save(update_fields=["memory"])
         # A changed plan is accepted by its digest: what was shown is what runs.
         accepted: dict[str, Any] = (
-            {"started_plan_digest": migration.plan_digest} if migration.current_step == "plan" else {}
+            {"started_plan_digest": plan_digest} if migration.current_step == "plan" else {}
         )
         move(
             migration, State.RUNNING, actor=Actor.of(by), verb="migration.continue", **NOT_WAITING, **accepted
@@ -48,6 +58,7 @@ def confirm_test(*, by: User, migration: Migration, note: str) -> None:
             "Say what you tested.", next="A sentence is enough: it is part of what the approver sees."
         )
     with transaction.atomic():
+        Migration.objects.select_for_update().get(pk=migration.pk)
         run = StepRun.objects.select_for_update().get(pk=_current_run(migration).pk)
         data = {"confirmed_by": by.get_username(), "note": note.strip(), "at": timezone.now().isoformat()}
         Evidence.objects.create(

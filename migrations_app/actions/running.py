@@ -8,6 +8,7 @@ from django.utils import timezone
 from accounts.models import User
 from audit.trail import Actor
 from migrations_app.actions.moving import move
+from migrations_app.actions.signing import withdraw_live
 from migrations_app.models import Course, Migration, StepRun
 from migrations_app.problems import Refused
 from migrations_app.rules import possible
@@ -92,22 +93,22 @@ def retry(*, by: User, migration: Migration) -> None:
 
 def abort(*, by: User, migration: Migration) -> None:
     possible.check_abort(migration)
-    move(
-        migration,
-        State.ABORTING,
-        actor=Actor.of(by),
-        verb="migration.abort",
-        course=Course.ABORT,
-        **NOT_WAITING,
-    )
+    with transaction.atomic():
+        withdraw_live(migration, "The migration was aborted.", actor=Actor.of(by))
+        move(
+            migration,
+            State.ABORTING,
+            actor=Actor.of(by),
+            verb="migration.abort",
+            course=Course.ABORT,
+            **NOT_WAITING,
+        )
 
 
 def roll_back(*, by: User, migration: Migration, reason: str = "") -> None:
     possible.check_roll_back(migration)
     with transaction.atomic():
-        migration.sign_off_requests.filter(state__in=["open", "approved"]).update(
-            state="void", void_reason="The migration is rolled back.", closed_at=timezone.now()
-        )
+        withdraw_live(migration, "The migration is rolled back.", actor=Actor.of(by))
         move(
             migration,
             State.ROLLING_BACK,

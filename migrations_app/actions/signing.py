@@ -13,12 +13,16 @@ from migrations_app.models import Decision, Migration, Notification, SignOffRequ
 from migrations_app.models.evidence import digest_of
 from migrations_app.problems import Refused
 from migrations_app.rules import signoff as rules
+from migrations_app.states import State
 
 Live = SignOffRequest.State
 
 
-def open_request(migration: Migration, *, actor: Actor) -> SignOffRequest:
-    """The live request, or a new one that covers what is there now. Called by the engine at the gate."""
+def open_request(migration: Migration, *, actor: Actor, asked_by: str = "") -> SignOffRequest:
+    """The live request, or a new one that covers what is there now. Called by the engine at the gate.
+
+    `asked_by` names who asked again after a rejection: they are the requester then, and cannot answer themselves.
+    """
     with transaction.atomic():
         Migration.objects.select_for_update().get(pk=migration.pk)
         last = migration.sign_off_requests.order_by("-id").first()
@@ -31,7 +35,7 @@ def open_request(migration: Migration, *, actor: Actor) -> SignOffRequest:
             covers=covers,
             covers_digest=digest_of(covers),
             approvals_needed=rules.approvals_needed(migration.source_namespace),
-            requested_by_name=migration.requested_by_name,
+            requested_by_name=asked_by or (last.requested_by_name if last else migration.requested_by_name),
             expires_at=timezone.now() + rules.expiry(),
         )
         _record(request, actor, "signoff.request", after={"covers_digest": request.covers_digest})
@@ -60,8 +64,12 @@ def decide(
             return _save_decision(locked, by, kind, text)
         _void(locked, void, Actor.of(by))
     # Raised outside the transaction: that the request is void must be kept.
-    raise Refused(
-        f"The request is void. {void}", next="A new request appears when the gate is reached again."
+    raise _is_void(void)
+
+
+def _is_void(reason: str) -> Refused:
+    return Refused(
+        f"The request is void. {reason}", next="A new request appears when the gate is reached again."
     )
 
 
@@ -80,22 +88,33 @@ def break_glass(*, by: User, request: SignOffRequest, reason: str, covers_digest
         check(by, "breakglass.use", namespace=locked.migration.source_namespace)
         if locked.state != Live.OPEN or covers_digest != locked.covers_digest:
             raise Refused("The request changed since you opened the page. Nothing was signed.")
-        words = f"{by.get_username()} alone approved the deletion of {locked.migration.source_namespace}: {reason.strip()}"
-        notify(locked.migration, Notification.Kind.BREAK_GLASS, words)
-        return _save_decision(locked, by, Decision.Kind.BREAK_GLASS, reason)
+        void = rules.why_void(locked)
+        if not void:
+            words = f"{by.get_username()} alone approved the deletion of {locked.migration.source_namespace}: {reason.strip()}"
+            notify(locked.migration, Notification.Kind.BREAK_GLASS, words)
+            return _save_decision(locked, by, Decision.Kind.BREAK_GLASS, reason)
+        _void(locked, void, Actor.of(by))
+    # Raised outside the transaction, as in `decide`.
+    raise _is_void(void)
 
 
 def ask_again(*, by: User, migration: Migration) -> SignOffRequest:
     """A new request after a rejection, by somebody who may edit the migration."""
     with transaction.atomic():
-        Migration.objects.select_for_update().get(pk=migration.pk)
-        last = migration.sign_off_requests.order_by("-id").first()
-        if migration.current_step != "sign-off" or last is None or last.state != Live.REJECTED:
+        current = Migration.objects.select_for_update().get(pk=migration.pk)
+        last = current.sign_off_requests.order_by("-id").first()
+        if current.current_step != "sign-off" or last is None or last.state != Live.REJECTED:
             raise Refused("There is no rejected request to ask again about.")
-        SignOffRequest.objects.filter(pk=last.pk).update(
-            state=Live.VOID, void_reason="Rejected; asked again."
-        )
-        return open_request(migration, actor=Actor.of(by))
+        if current.state not in {State.RUNNING, State.WAITING}:
+            raise Refused(f"The gate is closed: {current.state_value.label.lower()}.")
+        _void(last, "Rejected; asked again.", Actor.of(by))
+        return open_request(current, actor=Actor.of(by), asked_by=by.get_username())
+
+
+def withdraw_live(migration: Migration, reason: str, *, actor: Actor) -> None:
+    """Voids the live request of a migration that turns round, if there is one. In the caller's transaction."""
+    for request in migration.sign_off_requests.filter(state__in=[Live.OPEN, Live.APPROVED]):
+        withdraw(request, reason, actor=actor)
 
 
 def withdraw(request: SignOffRequest, reason: str, *, actor: Actor) -> None:

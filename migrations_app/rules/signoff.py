@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.permissions import can, people_with, why_not
+from audit.models import Event
 from migrations_app.models import Decision, Migration, SignOffRequest
 from migrations_app.models.evidence import digest_of
 from migrations_app.problems import Refused
@@ -18,15 +19,18 @@ COVERED_EVIDENCE = ("verify", "handed-over", "deployed", "test")
 
 def covers(migration: Migration) -> dict[str, Any]:
     """Everything that a signature given now would stand for: plan digest, evidence digests, UIDs."""
+    rows = migration.evidence.filter(kind__in=COVERED_EVIDENCE).order_by("id")
     evidence = {
-        f"{kind}/{source_name or ''}": digest
-        for kind, source_name, digest in migration.evidence.filter(kind__in=COVERED_EVIDENCE)
-        .order_by("id")
-        .values_list("kind", "transfer__source_name", "digest")
+        f"{kind}/{source_name or ''}": _true_digest(data, digest)
+        for kind, source_name, data, digest in rows.values_list(
+            "kind", "transfer__source_name", "data", "digest"
+        )
     }
     return {
         "migration": migration.reference,
         "plan": migration.started_plan_digest,
+        # What the page shows and what Release goes by, whatever digest stands beside it.
+        "plan_shown": digest_of({key: migration.plan.get(key) for key in ("objects", "git", "covers")}),
         "evidence": evidence,
         "destroys": [
             {
@@ -51,6 +55,11 @@ def covers(migration: Migration) -> dict[str, Any]:
     }
 
 
+def _true_digest(data: Any, recorded: str) -> str:
+    """The digest of what is there, not of what was once written beside it: content that was changed since shows."""
+    return recorded if digest_of(data) == recorded else f"{digest_of(data)}, recorded as {recorded}"
+
+
 def approvals_needed(namespace: str) -> int:
     """How many people have to approve for a source in `namespace`: HOLDFAST_APPROVALS, `pattern=N` first match wins."""
     from fnmatch import fnmatchcase
@@ -64,17 +73,34 @@ def approvals_needed(namespace: str) -> int:
 def excluded(migration: Migration) -> dict[str, str]:
     """User names that cannot approve this migration, each with the reason."""
     names = {migration.requested_by_name: "asked for this migration"}
+    # Who chose what is moved asked for it, too, whoever opened the draft. The trail knows, and nobody can change it.
+    edits = Event.objects.filter(kind="migration", key=migration.reference, verb="migration.edit")
+    for name in edits.order_by().values_list("actor", flat=True).distinct():
+        names.setdefault(name, "edited its draft")
     if settings.HOLDFAST_STARTER_MAY_NOT_APPROVE and migration.started_by_name:
         names.setdefault(migration.started_by_name, "started this migration")
+        # Who accepted a changed plan started what runs now.
+        for name in migration.runs.filter(step="plan").values_list("memory__go_by", flat=True):
+            if name:
+                names.setdefault(str(name), "accepted its changed plan")
     if settings.HOLDFAST_TESTER_MAY_NOT_APPROVE and migration.test_confirmed_by_name:
         names.setdefault(migration.test_confirmed_by_name, "confirmed its test")
+    asked = migration.sign_off_requests.order_by("-id").values_list("requested_by_name", flat=True).first()
+    if asked:
+        names.setdefault(asked, "asked for this sign-off")
     return names
+
+
+def _namespaces(migration: Migration) -> list[str]:
+    """Where an approver needs the role: what goes and what stays, since the proof shows both."""
+    return list(dict.fromkeys([migration.source_namespace, migration.destination_namespace]))
 
 
 def check_may_decide(user: User, migration: Migration) -> None:
     """Raises `Refused` with the reason why this person cannot answer the request."""
-    if not can(user, "signoff.give", namespace=migration.source_namespace, fresh=True):
-        raise Refused(why_not("signoff.give", migration.source_namespace))
+    namespaces = _namespaces(migration)
+    if not can(user, "signoff.give", namespace=namespaces, fresh=True):
+        raise Refused(why_not("signoff.give", namespaces))
     reason = excluded(migration).get(user.get_username())
     if reason:
         raise Refused(f"You {reason}, so a second person has to decide.")
@@ -83,7 +109,7 @@ def check_may_decide(user: User, migration: Migration) -> None:
 def eligible(migration: Migration) -> list[User]:
     """The people who could approve this migration."""
     barred = excluded(migration)
-    people = people_with("signoff.give", namespace=migration.source_namespace)
+    people = people_with("signoff.give", namespace=_namespaces(migration))
     return [person for person in people if person.get_username() not in barred]
 
 
@@ -95,13 +121,23 @@ def why_void(request: SignOffRequest) -> str:
     now = covers(migration)
     if digest_of(now) != request.covers_digest:
         return "What it covers has changed: " + ", ".join(changed_parts(request.covers, now)) + "."
-    for decision in request.decisions.filter(kind=Decision.Kind.APPROVE).select_related("by"):
-        if decision.by is None or not decision.by.is_active:
-            return f"The account of {decision.by_name}, who approved, is no longer active."
-        if not can(decision.by, "signoff.give", namespace=migration.source_namespace):
-            return f"{decision.by_name}, who approved, may no longer approve in {migration.source_namespace}."
-        if decision.by_name in excluded(migration):
-            return f"{decision.by_name}, who approved, {excluded(migration)[decision.by_name]}."
+    barred = excluded(migration)
+    for decision in request.decisions.exclude(kind=Decision.Kind.ASK).select_related("by"):
+        reason = _no_longer(decision, migration, barred)
+        if reason:
+            return reason
+    return ""
+
+
+def _no_longer(decision: Decision, migration: Migration, barred: dict[str, str]) -> str:
+    """Why an approval does not count any more: its giver has gone, lost the role, or turned out to be no second person."""
+    alone = decision.kind == Decision.Kind.BREAK_GLASS
+    if decision.by is None or not decision.by.is_active:
+        return f"The account of {decision.by_name}, who approved, is no longer active."
+    if not can(decision.by, "breakglass.use" if alone else "signoff.give", namespace=_namespaces(migration)):
+        return f"{decision.by_name}, who approved, may no longer approve in {migration.source_namespace}."
+    if not alone and decision.by_name in barred:
+        return f"{decision.by_name}, who approved, {barred[decision.by_name]}."
     return ""
 
 
@@ -109,6 +145,7 @@ def changed_parts(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """The names of the parts that differ, for people."""
     words = {
         "plan": "the plan",
+        "plan_shown": "what the plan says",
         "evidence": "the evidence",
         "destroys": "the source",
         "keeps": "the destination",

@@ -57,10 +57,12 @@ def act(request: HttpRequest, reference: str, verb: str) -> HttpResponse:
             {"migration": migration, "verb": verb, "lines": _lines(migration, verb)},
         )
     seen = request.POST.get("version", "")
-    if seen.isdecimal() and int(seen) != migration.version and verb in _SHOWN_FIRST:
+    if seen and seen != str(migration.version) and verb in _SHOWN_FIRST:
         attempt(request, _stale)
         return see_other("migration", reference)
     arguments: dict[str, Any] = {"by": person(request), "migration": migration}
+    if verb == "continue":
+        arguments["plan_digest"] = typed(request, "plan_digest", 80)
     if verb == "purge":
         arguments["typed"] = typed(request, "typed", 300)
     if verb in {"roll-back", "undo"}:
