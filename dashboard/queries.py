@@ -7,7 +7,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import QueryDict
 
 from dashboard.models import DELETION_PATHS, Claim
-from dashboard.states import Owner, Protection
+from dashboard.states import Drift, Owner, Protection
 
 SORTS = {
     "claim": ("namespace", "name"),
@@ -34,6 +34,7 @@ class Filters:
     path: str = ""
     state: str = ""
     risk: str = ""
+    drift: str = ""
     sort: str = "claim"
     down: bool = False
 
@@ -51,6 +52,7 @@ class Filters:
             phase=_known(query.get("phase", ""), ["Bound", "Pending", "Lost", "Terminating"]),
             path=_known(query.get("path", ""), list(PATHS)),
             state=_known(query.get("state", ""), Protection.values),
+            drift=_known(query.get("drift", ""), Drift.values),
             risk=_known(query.get("risk", ""), ["any", "orphan", "moving"]),
             sort=sort if sort in SORTS else "claim",
             down=query.get("down") == "1",
@@ -59,7 +61,16 @@ class Filters:
     @property
     def any(self) -> bool:
         return any(
-            [self.text, self.namespace, self.owner, self.storage_class, self.phase, self.state, self.risk]
+            [
+                self.text,
+                self.namespace,
+                self.owner,
+                self.storage_class,
+                self.phase,
+                self.state,
+                self.risk,
+                self.drift,
+            ]
         )
 
 
@@ -89,6 +100,8 @@ def find(rows: QuerySet[Claim], filters: Filters, *, moving: QuerySet[Any]) -> Q
         )
     if filters.state:
         rows = rows.filter(**{filters.path or "weakest": filters.state})
+    if filters.drift:
+        rows = rows.filter(drift=filters.drift)
     if filters.risk == "any":
         rows = rows.filter(weakest__in=[Protection.UNPROTECTED, Protection.UNKNOWN])
     elif filters.risk == "orphan":

@@ -138,7 +138,7 @@ def diff_lines(text: str) -> list[tuple[str, str]]:
 
 
 def _diff_class(line: str) -> str:
-    if line.startswith(("---", "+++", "diff ")):
+    if line.startswith(("--- ", "+++ ", "diff ")):
         return "file"
     if line.startswith("@@"):
         return "at"

@@ -8,13 +8,15 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_safe
 
 from accounts.access import needs
 from accounts.permissions import can, visible
 from dashboard.models import DELETION_PATHS, Claim, Cluster
 from dashboard.queries import Filters, find
 from dashboard.states import Owner, Protection
-from dashboard.views import others
+from dashboard.views import others, protect
+from dashboard.views.parts import render_part
 
 PAGE_SIZE = 50
 _COLUMNS = (
@@ -38,6 +40,7 @@ def visible_claims(request: HttpRequest) -> QuerySet[Claim]:
 
 
 @needs("claims.view")
+@require_safe
 def claims(request: HttpRequest) -> HttpResponseBase:
     filters = Filters.of(request.GET)
     everything = visible_claims(request)
@@ -57,8 +60,7 @@ def claims(request: HttpRequest) -> HttpResponseBase:
         "classes": _values(everything, "storage_class"),
         "base": _base(request),
     }
-    partial = getattr(request, "htmx", False) and not request.headers.get("HX-History-Restore-Request")
-    return render(request, "dashboard/_claims.html" if partial else "dashboard/claims.html", context)
+    return render_part(request, "dashboard/claims.html", "dashboard/_claims.html", context)
 
 
 def _values(rows: QuerySet[Claim], field: str) -> list[str]:
@@ -115,6 +117,7 @@ def _safe(cell: Any) -> Any:
 
 
 @needs("claims.view")
+@require_safe
 def claim(request: HttpRequest, cluster: str, namespace: str, name: str) -> HttpResponse:
     found = get_object_or_404(visible_claims(request), cluster__name=cluster, namespace=namespace, name=name)
     context = {
@@ -124,6 +127,7 @@ def claim(request: HttpRequest, cluster: str, namespace: str, name: str) -> Http
         "held": others.held_by_page([found]).get(found.key),
         "may_move": can(request.user, "migrations.edit", namespace=namespace),
         **_commands(found),
+        **protect.card(request, found),
         "unprotected": found.weakest in {Protection.UNPROTECTED, Protection.UNKNOWN, Protection.PARTIAL},
     }
     return render(request, "dashboard/claim.html", context)

@@ -4,12 +4,13 @@ from typing import Any
 
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.views.decorators.http import require_safe
 
 from accounts.access import needs
 from accounts.permissions import can, visible
 from dashboard.models import DELETION_PATHS, Claim, Cluster, GitOpsFact, ValidationRun
 from dashboard.states import Owner, Protection
+from dashboard.views.parts import render_part
 from migrations_app.models import Migration
 from migrations_app.states import TICKING, State
 
@@ -18,6 +19,7 @@ _RUNNING = TICKING - {State.WAITING, State.RETAINED}
 
 
 @needs("claims.view")
+@require_safe
 def overview(request: HttpRequest) -> HttpResponse:
     claims = visible(request.user, Claim.objects.present(), "namespace", permission="claims.view")
     moves = _migrations(request)
@@ -32,13 +34,10 @@ def overview(request: HttpRequest) -> HttpResponse:
             Q(suspended=True) | ~Q(ready="True")
         )[:10],
         "gitops_count": GitOpsFact.objects.filter(gone_at__isnull=True).count(),
+        "may_start": can(request.user, "migrations.edit"),  # type: ignore[arg-type]
         "validation": ValidationRun.objects.first(),
     }
-    context["may_start"] = can(request.user, "migrations.edit")  # type: ignore[arg-type]
-    context["oob"] = partial = getattr(request, "htmx", False) and not request.headers.get(
-        "HX-History-Restore-Request"
-    )
-    return render(request, "dashboard/_overview.html" if partial else "dashboard/overview.html", context)
+    return render_part(request, "dashboard/overview.html", "dashboard/_overview.html", context)
 
 
 def _migrations(request: HttpRequest) -> QuerySet[Migration]:

@@ -4,7 +4,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.access import needs
 from audit.trail import Actor
@@ -15,12 +15,14 @@ from dashboard.states import PushPolicy
 
 
 @needs("settings.edit")
+@require_http_methods(["GET", "HEAD", "POST"])
 def repositories(request: HttpRequest) -> HttpResponse:
     """The list, and a form to add one."""
     return _edit(request, None)
 
 
 @needs("settings.edit")
+@require_http_methods(["GET", "HEAD", "POST"])
 def repository(request: HttpRequest, repository_id: int) -> HttpResponse:
     return _edit(request, get_object_or_404(GitRepository, pk=repository_id))
 

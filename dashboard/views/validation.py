@@ -5,6 +5,7 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access import needs
 from accounts.permissions import can, visible
@@ -15,6 +16,7 @@ from dashboard.states import Answer, CheckKind, RunState
 
 
 @needs("claims.view", write="validation.run")
+@require_http_methods(["GET", "HEAD", "POST"])
 def validation(request: HttpRequest) -> HttpResponse:
     """GET shows the history and the newest run; POST asks for another run."""
     cluster = Cluster.objects.first()
@@ -32,6 +34,7 @@ def validation(request: HttpRequest) -> HttpResponse:
 
 
 @needs("claims.view")
+@require_safe
 def validation_run(request: HttpRequest, run_id: int) -> HttpResponse:
     return _show(request, get_object_or_404(ValidationRun, pk=run_id), "dashboard/validation.html")
 

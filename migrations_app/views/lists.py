@@ -37,7 +37,8 @@ def migrations(request: HttpRequest) -> HttpResponse:
             | Q(destination_namespace__icontains=text)
             | Q(transfers__source_name__icontains=text)
         ).distinct()
-    page = Paginator(rows.filter(_GROUPS[group][1]), PAGE_SIZE).get_page(request.GET.get("page"))
+    rows = rows.filter(_GROUPS[group][1]).order_by("-changed_at", "-pk")
+    page = Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))
     groups = [(key, label) for key, (label, _) in _GROUPS.items()]
     context = {
         "page": page,

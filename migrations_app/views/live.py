@@ -15,6 +15,7 @@ from django.views.decorators.http import require_safe
 from accounts.access import needs
 from accounts.permissions import can
 from audit.models import Event
+from dashboard.views.parts import render_part
 from migrations_app import procedure
 from migrations_app.models import Course, LogLine, Migration, StepRun
 from migrations_app.rules.possible import buttons
@@ -38,20 +39,13 @@ def show(
     request: HttpRequest, found: Migration, *, note: str = "", note_error: str = "", status: int = 200
 ) -> HttpResponse:
     """The page, or the part of it that changes. `note` is what was typed into the test form that was refused."""
-    partial = is_poll(request)
     context = {
         **frame(request, found, "progress"),
         **_progress(found),
         "note": note,
         "note_error": note_error,
-        "oob": partial,
     }
-    template = "migrations/_live.html" if partial else "migrations/migration.html"
-    return render(request, template, context, status=status)
-
-
-def is_poll(request: HttpRequest) -> bool:
-    return bool(getattr(request, "htmx", False)) and not request.headers.get("HX-History-Restore-Request")
+    return render_part(request, "migrations/migration.html", "migrations/_live.html", context, status=status)
 
 
 def frame(request: HttpRequest, found: Migration, tab: str) -> dict[str, Any]:
@@ -194,7 +188,6 @@ def logs(request: HttpRequest, reference: str) -> HttpResponse:
             headers={"Content-Disposition": f'attachment; filename="{name}"'},
         )
     lines = list(shown.order_by("-id")[:LOG_LINES])[::-1]
-    template = "migrations/_logs.html" if is_poll(request) else "migrations/logs.html"
     context = {
         "jobs": jobs,
         "job": job,
@@ -202,9 +195,10 @@ def logs(request: HttpRequest, reference: str) -> HttpResponse:
         "more": shown.count() - len(lines),
         "poll_s": poll_s(found),
         "here": f"{request.path}?{urlencode({'job': job})}",
-        "oob": is_poll(request),
     }
-    return render(request, template, {**frame(request, found, "logs"), **context})
+    return render_part(
+        request, "migrations/logs.html", "migrations/_logs.html", {**frame(request, found, "logs"), **context}
+    )
 
 
 @needs("migrations.view")

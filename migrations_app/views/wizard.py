@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts import permissions
 from accounts.access import needs
 from dashboard.models import Claim, Cluster, GitOpsFact, NamespaceFact
+from dashboard.views.parts import render_part
 from migrations_app.actions import drafting, running
 from migrations_app.forms import DestinationForm, OptionsForm, SourceForm, shown_size
 from migrations_app.models import GitMode, Migration
@@ -299,10 +300,7 @@ def checks(request: HttpRequest, reference: str) -> HttpResponse:
         "stopped": any(c["verdict"] == "stop" for c in migration.plan.get("checks", [])),
         "ready": migration.state == State.READY,
     }
-    partial = bool(getattr(request, "htmx", False)) and not request.headers.get("HX-History-Restore-Request")
-    return render(
-        request, "migrations/wizard/_checks.html" if partial else "migrations/wizard/checks.html", context
-    )
+    return render_part(request, "migrations/wizard/checks.html", "migrations/wizard/_checks.html", context)
 
 
 @needs("migrations.edit")

@@ -1,0 +1,179 @@
+"""Every page in both themes under axe; narrow screens; the keyboard alone; pages that look again and leave a reader in peace."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from accounts.models import User
+from migrations_app.models import Decision, Migration
+from migrations_app.states import State
+from tests.accounts.test_browser import tab_to
+from tests.browser.conftest import Visit
+from tests.browser.making import everything
+from tests.migrations_app.making import asked, at_sign_off
+from tests.support.people import person
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.django_db(transaction=True),
+]
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+TABS = ("", "plan/", "evidence/", "logs/", "changes/", "sign-off/", "timeline/", "story/")
+
+
+@pytest.fixture
+def operator(transactional_db: None) -> User:
+    return person("operator")
+
+
+def every_page(made: dict[str, Migration]) -> list[str]:
+    """An address of each page, in each state that looks different."""
+    draft = f"/migrations/{made['draft'].reference}/draft"
+    return [
+        "/",
+        "/claims/",
+        "/claims/?q=nothing-fits",
+        "/claims/demo-east/media/library/",
+        "/validation/",
+        "/migrations/?show=all",
+        "/migrations/new/?namespace=office",
+        *(f"{draft}/{page}/" for page in ("source", "destination", "options", "checks")),
+        *(f"/migrations/{made['sign-off'].reference}/{tab}" for tab in TABS),
+        *(f"/migrations/{made[state].reference}/" for state in ("test", "running", "failed", "retained")),
+        f"/migrations/{made['running'].reference}/logs/",
+        f"/migrations/{made['failed'].reference}/evidence/",
+        f"/migrations/{made['running'].reference}/act/roll-back/",
+        f"/migrations/{made['retained'].reference}/act/purge/",
+    ]
+
+
+def complaints(page: Page) -> list[str]:
+    found = Axe().run(page, options=RULES)
+    return [
+        f"{each['id']}: {node['html'][:160]}"
+        for each in found.response["violations"]
+        for node in each["nodes"]
+    ]
+
+
+def test_axe_finds_nothing_on_any_page_in_either_theme(operator: User, visit: Visit) -> None:
+    page = visit(operator, "/")
+    refused: list[str] = []
+    page.on("console", lambda message: refused.append(message.text) if message.type == "error" else None)
+    wrong = {}
+    for path in every_page(everything(operator)):
+        page.goto(path)
+        for theme in ("light", "dark"):
+            page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+            wrong[f"{path} {theme}"] = complaints(page)
+    assert {path: found for path, found in wrong.items() if found} == {}
+    assert refused == [], "the content policy refused something"
+
+
+def test_axe_finds_nothing_where_an_approver_and_an_admin_work(operator: User, visit: Visit) -> None:
+    made = everything(operator)
+    wrong = {}
+    page = visit(person("approver"), f"/migrations/{made['sign-off'].reference}/sign-off/")
+    expect(page.get_by_role("button", name="Approve the deletion")).to_be_visible()
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+        wrong[f"sign-off {theme}"] = complaints(page)
+    page = visit(person("admin"), "/settings/repositories/")
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+        wrong[f"repositories {theme}"] = complaints(page)
+    page.get_by_role("button", name="Save").click()
+    page.keyboard.press("Escape")
+    assert {path: found for path, found in wrong.items() if found} == {}
+
+
+def test_no_page_scrolls_sideways_on_a_narrow_screen(operator: User, visit: Visit) -> None:
+    page = visit(operator, "/", viewport={"width": 320, "height": 640})
+    wide = {}
+    for path in every_page(everything(operator)):
+        page.goto(path)
+        wide[path] = page.evaluate("document.documentElement.scrollWidth")
+    assert {path: width for path, width in wide.items() if width > 320} == {}
+
+
+def test_a_sign_off_is_given_with_the_keyboard_alone(operator: User, visit: Visit) -> None:
+    migration = at_sign_off(operator)
+    asked(migration)
+    page = visit(person("approver"), "/")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")  # past the navigation
+    page.keyboard.press("g")
+    page.keyboard.press("m")
+    page.wait_for_url("**/migrations/")
+    tab_to(page, f"a[href='/migrations/{migration.reference}/']")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/{migration.reference}/")
+    tab_to(page, f"main section a[href='/migrations/{migration.reference}/sign-off/']")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/sign-off/")
+    tab_to(page, "#text")
+    page.keyboard.type("Read the proof; the application runs.")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("You approved.")).to_be_visible(timeout=60_000)
+    decision = Decision.objects.get()
+    assert (decision.kind, decision.text) == ("approve", "Read the proof; the application runs.")
+
+
+def test_a_page_that_looks_again_moves_nothing_under_the_reader(operator: User, visit: Visit) -> None:
+    migration = at_sign_off(operator, current_step="test", waiting_for="Test it.")
+    page = visit(operator, f"/migrations/{migration.reference}/")
+    page.fill("#note", "Pictures open, ")
+    page.evaluate("document.querySelector('#note').setSelectionRange(3, 7); window.scrollTo(0, 120)")
+    where = "[document.activeElement.id, document.activeElement.selectionStart, document.activeElement.selectionEnd, window.scrollY]"
+    before = page.evaluate(where)
+    Migration.objects.filter(pk=migration.pk).update(
+        waiting_for="Test it, please.", test_note="The newest album."
+    )
+    expect(page.get_by_text("Test it, please.")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("The newest album.")).to_be_visible()
+    assert page.evaluate(where) == before
+    assert page.input_value("#note") == "Pictures open, "
+    Migration.objects.filter(pk=migration.pk).update(state=State.PAUSED, waiting_for="")
+    expect(page.locator("#state-title")).to_contain_text("Paused", timeout=60_000)
+    expect(page.locator("#live")).to_contain_text("Paused")
+
+
+def test_the_page_says_that_it_gets_no_answer_and_recovers(operator: User, visit: Visit) -> None:
+    migration = at_sign_off(operator, state=State.RUNNING, current_step="copy")
+    page = visit(operator, f"/migrations/{migration.reference}/")
+    page.context.set_offline(True)
+    expect(page.get_by_text("Holdfast does not answer since")).to_be_visible(timeout=60_000)
+    page.context.set_offline(False)
+    expect(page.get_by_text("Holdfast does not answer since")).to_be_hidden(timeout=60_000)
+
+
+def test_a_page_without_javascript_reloads_only_while_nobody_could_be_typing(
+    operator: User, visit: Visit
+) -> None:
+    busy = at_sign_off(operator, state=State.RUNNING, current_step="copy")
+    typing = at_sign_off(operator, current_step="test")
+    page = visit(operator, f"/migrations/{busy.reference}/", java_script_enabled=False)
+    assert page.locator("meta[http-equiv=refresh]").count() == 1
+    page.goto(f"/migrations/{typing.reference}/")
+    assert page.locator("meta[http-equiv=refresh]").count() == 0
+    page.goto(f"/migrations/{typing.reference}/sign-off/")
+    assert page.locator("meta[http-equiv=refresh]").count() == 0
+
+
+def test_a_refused_wizard_page_has_the_focus_on_the_first_field_in_error(
+    operator: User, visit: Visit
+) -> None:
+    draft = everything(operator)["draft"]
+    page = visit(operator, f"/migrations/{draft.reference}/draft/destination/")
+    page.fill("#id_namespace", "photos")
+    page.fill("#id_name_2", "Not A Name")
+    page.fill("#id_size_1", "12 parsecs")
+    page.get_by_role("button", name="Save and continue").click()
+    expect(page.get_by_role("alert").first).to_contain_text("What you typed is still here")
+    expect(page.locator("#id_size_1")).to_be_focused()
+    assert page.input_value("#id_name_2") == "Not A Name"
+    described = page.locator("#id_size_1").get_attribute("aria-describedby") or ""
+    assert any("not a size" in page.locator(f"#{each}").inner_text() for each in described.split())
