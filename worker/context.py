@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from audit.trail import Actor, record
 from cluster.client import Cluster
-from cluster.errors import ClusterError, Unavailable
-from cluster.values import Ref
+from cluster.errors import AlreadyExists, ClusterError, Unavailable
+from cluster.values import Manifest, Ref
 from gitops.errors import GitOpsError
 from migrations_app.models import Evidence, Intent, Migration, StepRun, Transfer
 from migrations_app.models.evidence import digest_of
@@ -19,6 +19,8 @@ from worker.lease import check_held
 
 T = TypeVar("T")
 WORKER = Actor.system("worker")
+# What we create carries the migration's reference in this label.
+LABEL = "holdfast.dev/migration"
 
 
 class Context:
@@ -88,6 +90,22 @@ class Context:
         self._answer(intent, IntentState.DONE, uid=uid if isinstance(uid, str) else "")
         return result
 
+    def create(self, manifest: Manifest, *, key: str, verb: str, after: Mapping[str, Any]) -> Ref:
+        """Creates an object of ours, or adopts the one that a tick made which died before it could say so.
+
+        `AlreadyExists` is raised for an object that does not carry this migration's reference.
+        """
+
+        def call() -> Ref:
+            try:
+                return self.cluster.create(manifest)
+            except AlreadyExists as error:
+                if error.labels.get(LABEL) != self.migration.reference:
+                    raise
+                return error.existing
+
+        return self.act(key=key, verb=verb, ref=manifest.ref, call=call, after=after)
+
     def _intend(
         self, *, key: str, verb: str, ref: Ref, before: Mapping[str, Any], after: Mapping[str, Any]
     ) -> Intent:
@@ -119,7 +137,8 @@ class Context:
             intent.state = state
             intent.error = error
             intent.answered_at = timezone.now()
-            intent.uid = intent.uid or uid
+            # An object that was made anew under the same name is the one that is ours now.
+            intent.uid = uid or intent.uid
             intent.save(update_fields=["state", "error", "answered_at", "uid"])
             self._audit(intent, error or state.label.lower())
 

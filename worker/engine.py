@@ -58,15 +58,18 @@ def _work(context: Context) -> Outcome:
     """The outcome of this tick; expected errors become outcomes that a person can read."""
     course = courses.FOR_STATE.get(State(context.migration.state), steps.tick)
     try:
-        return course(context)
+        outcome = course(context)
+        for noted in ("away_since", "conflicts"):
+            context.memory.pop(noted, None)
+        return outcome
     except _WAITED_OUT as error:
-        return Again(str(error), after_s=OUTAGE_RETRY_S)
+        return _away(context, error)
     except cluster_errors.Conflict as error:
         conflicts = context.memory.get("conflicts", 0) + 1
         context.memory["conflicts"] = conflicts
         if conflicts > MAX_CONFLICTS:
             return Stop(_problem(error))
-        return Again(f"{error.happened} It is read again.", after_s=CONFLICT_RETRY_S)
+        return Again(f"{error.happened} It is read again.", after_s=CONFLICT_RETRY_S, blind=True)
     except ClusterError as error:
         return Stop(_problem(error))
     except GitOpsError as error:
@@ -75,9 +78,8 @@ def _work(context: Context) -> Outcome:
             Problem(error.what, error.safe, error.next_step or "Retry when it is mended.", by_hand, "git")
         )
     except SoftTimeLimitExceeded:
-        return Again(
-            "The cluster answered too slowly for one look. It is looked at again.", after_s=OUTAGE_RETRY_S
-        )
+        message = "The cluster answered too slowly for one look. It is looked at again."
+        return Again(message, after_s=OUTAGE_RETRY_S, blind=True)
     except LostLease:
         raise
     except Exception:
@@ -91,6 +93,12 @@ def _work(context: Context) -> Outcome:
                 code="unexpected",
             )
         )
+
+
+def _away(context: Context, error: Exception) -> Again:
+    """An outage is waited out, however long; the sentence says since when."""
+    since = context.memory.setdefault("away_since", f"{timezone.now():%d %b %H:%M:%S} UTC")
+    return Again(f"Since {since}: {error}", after_s=OUTAGE_RETRY_S, blind=True)
 
 
 def _problem(error: ClusterError) -> Problem:
@@ -108,9 +116,10 @@ def _apply(context: Context, outcome: Outcome) -> None:
 
 def _again(context: Context, outcome: Again) -> None:
     migration = context.migration
-    _save_run(context.run, StepState.RUNNING, outcome.message)
+    state = StepState.WAITING if outcome.blind and migration.state == State.WAITING else StepState.RUNNING
+    _save_run(context.run, state, outcome.message)
     due = timezone.now() + timedelta(seconds=outcome.after_s)
-    if migration.state == State.WAITING:
+    if migration.state == State.WAITING and not outcome.blind:
         move(
             migration,
             State.RUNNING,
@@ -122,7 +131,8 @@ def _again(context: Context, outcome: Again) -> None:
             **NOT_WAITING,
         )
         return
-    Migration.objects.filter(pk=migration.pk).update(message=outcome.message, next_tick_at=due)
+    cleared = {} if outcome.blind else NOT_WAITING
+    Migration.objects.filter(pk=migration.pk).update(message=outcome.message, next_tick_at=due, **cleared)
 
 
 def _wait(context: Context, outcome: Wait) -> None:
@@ -134,6 +144,7 @@ def _wait(context: Context, outcome: Wait) -> None:
             message=outcome.message,
             waiting_for=outcome.waiting_for,
             waiting_permission=outcome.permission,
+            waiting_since=migration.waiting_since or timezone.now(),
             next_tick_at=due,
         )
         return
@@ -173,6 +184,11 @@ def _done(context: Context, outcome: Done | Skipped) -> None:
 
 def _stop(context: Context, outcome: Stop) -> None:
     migration = context.migration
+    if migration.state == State.RETAINED:
+        # Nothing is done in this state, so nothing can fail: it is said, and looked at again.
+        due = timezone.now() + timedelta(seconds=60)
+        Migration.objects.filter(pk=migration.pk).update(message=outcome.problem.happened, next_tick_at=due)
+        return
     problem = outcome.problem.as_json()
     context.run.problem = problem
     _save_run(context.run, StepState.FAILED, outcome.problem.happened)

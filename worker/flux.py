@@ -6,9 +6,10 @@ from django.utils import timezone
 
 from cluster.flux import commit_of, reconciled
 from migrations_app.problems import Problem
+from worker import suspension
 from worker.context import Context
 from worker.gitside import Arrival
-from worker.outcomes import Again, Outcome, Stop
+from worker.outcomes import Again, Outcome, Stop, Wait
 
 
 def new_token() -> str:
@@ -41,6 +42,12 @@ def apply(context: Context, owner: dict[str, str], commit: str, *, key: str) -> 
                 "Find out who removed it.",
                 code="owner-gone",
             )
+        )
+    if kustomization.suspended:
+        return Wait(
+            f"Resume {kustomization.ref}: somebody suspended it, and nothing is applied until then.",
+            "migrations.edit",
+            after_s=5,
         )
     token = context.memory.get(f"{key}_token")
     if not token or context.memory.get(f"{key}_token_commit") != commit:
@@ -75,28 +82,11 @@ def resume_owner(context: Context, owner: dict[str, str]) -> Outcome | None:
     """Lifts the suspension that quiesce set, and only that; None when there is none of ours."""
     if owner.get("kind") not in {"Kustomization", "HelmRelease"}:
         return None
-    kind, namespace, name = owner["kind"], owner["namespace"], owner["name"]
-    found = (
-        context.cluster.get_kustomization(namespace, name)
-        if kind == "Kustomization"
-        else context.cluster.get_helm_release(namespace, name)
-    )
-    ours = context.migration.intents.filter(
-        key=f"quiesce/suspend/{kind}/{namespace}/{name}", state__in=["intended", "done"]
-    )
-    if found is None or not found.suspended or not ours.exists():
+    found = suspension.find(context, owner["kind"], owner["namespace"], owner["name"])
+    if found is None or not suspension.ours(context, found):
         return None
-    context.act(
-        key=f"{context.run.step}/resume/{kind}/{namespace}/{name}",
-        verb="flux.resume",
-        ref=found.ref,
-        before={"suspended": True},
-        after={"suspended": False},
-        call=lambda: context.cluster.suspend(
-            kind, namespace, name, False, resource_version=found.resource_version
-        ),
-    )
-    return Again(f"Resumed {kind} {namespace}/{name}.", after_s=0.2)
+    suspension.resume(context, found)
+    return Again(f"Resumed {found.ref}.", after_s=0.2)
 
 
 def _request(context: Context, kind: str, namespace: str, name: str, key: str, token: str = "") -> None:

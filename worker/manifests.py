@@ -7,11 +7,11 @@ from django.conf import settings
 
 from cluster.values import Manifest
 from migrations_app.models import Migration, Transfer
+from worker.context import LABEL
 from worker.quantities import quantity
 from worker.workload_list import all_workloads
 
 PROTECT = {"kustomize.toolkit.fluxcd.io/prune": "disabled"}
-LABEL = "holdfast.dev/migration"
 # A faithful copy keeps owners, modes, device nodes and file capabilities; baseline Pod Security admits these.
 CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "MKNOD", "SETFCAP"]
 # Far above what any pass takes; what counts as stuck is shown on the page long before.

@@ -4,6 +4,7 @@ Success is the Job's condition together with the mover's own result. Never an ex
 """
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -16,13 +17,13 @@ from cluster.errors import AlreadyExists, NotFound
 from cluster.values import JobStatus, Manifest, Pod, Ref
 from migrations_app.models import LogLine, Transfer
 from migrations_app.problems import Problem
-from worker.context import Context
-from worker.manifests import LABEL
+from worker.context import LABEL, Context
 from worker.outcomes import Again
 
 # A pod that has not started by then gets its events shown; it is still waited for.
 SLOW_START = timedelta(seconds=20)
 LOG_BYTES_A_TICK = 256 * 1024
+JOB_NAME = "batch.kubernetes.io/job-name"
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,14 @@ def run(context: Context, transfer: Transfer, manifest: Manifest) -> Verdict:
         _create(context, manifest)
         return Verdict("running", f"{transfer.source_name}: the Job is created.")
     _check_ours(context, job)
-    pods = context.cluster.pods_of_job(job)
-    if pods:
-        _keep_log(context, transfer, manifest.name, pods[0])
-    if not job.result:
+    pods = sorted(context.cluster.pods_of_job(job), key=lambda pod: (str(pod.created_at), pod.name))
+    fresh = sum(_keep_log(context, transfer, manifest.name, pod) for pod in pods)
+    # A condition alone is not the end: nothing is judged, removed or begun beside a pod that still writes.
+    if not job.result or job.active or any(not pod.finished for pod in pods):
         return Verdict("running", _waiting_for(context, transfer, job, pods))
-    result = _result(context, manifest.name, pods)
+    result, complete = _result(context, job, pods)
+    if not complete and fresh:
+        return Verdict("running", f"{transfer.source_name}: the rest of the mover's log is read.")
     if job.result == "Failed":
         return Verdict("failed", result=result, problem=_failure(transfer, manifest, job, result))
     if result is None:
@@ -58,38 +61,18 @@ def run(context: Context, transfer: Transfer, manifest: Manifest) -> Verdict:
 def remove(context: Context, manifest: Manifest) -> bool:
     """Deletes a Job that ended, with its pods, since a finished pod still holds the claims. True when all are gone."""
     job = context.cluster.get_job(manifest.namespace, manifest.name)
-    pods = context.cluster.list_pods(
-        manifest.namespace, label_selector=f"batch.kubernetes.io/job-name={manifest.name}"
-    )
+    pods = context.cluster.list_pods(manifest.namespace, label_selector=f"{JOB_NAME}={manifest.name}")
     if job is None:
         return not pods
-    if not job.deleting:
-        _check_ours(context, job)
-        try:
-            context.act(
-                key=f"{context.run.step}/job.delete/{manifest.name}",
-                verb="job.delete",
-                ref=job.ref,
-                call=lambda: context.cluster.delete(job.ref, propagation="Background"),
-            )
-        except NotFound:
-            return False
+    _check_ours(context, job)
+    _delete(context, job)
     return False
 
 
 def _create(context: Context, manifest: Manifest) -> None:
-    try:
-        context.act(
-            key=f"{context.run.step}/job.create/{manifest.name}",
-            verb="job.create",
-            ref=manifest.ref,
-            call=lambda: context.cluster.create(manifest),
-            after={"command": manifest.data["spec"]["template"]["spec"]["containers"][0]["command"]},
-        )
-    except AlreadyExists as error:
-        # Created by a tick that died before it could say so: adopted, if it is ours.
-        if error.labels.get(LABEL) != context.migration.reference:
-            raise
+    command = manifest.data["spec"]["template"]["spec"]["containers"][0]["command"]
+    key = f"{context.run.step}/job.create/{manifest.name}"
+    context.create(manifest, key=key, verb="job.create", after={"command": command})
 
 
 def _check_ours(context: Context, job: JobStatus) -> None:
@@ -104,8 +87,8 @@ def _check_ours(context: Context, job: JobStatus) -> None:
         )
 
 
-def _keep_log(context: Context, transfer: Transfer, job_name: str, pod: Pod) -> None:
-    """Stores new log lines, and the last progress among them."""
+def _keep_log(context: Context, transfer: Transfer, job_name: str, pod: Pod) -> int:
+    """Stores new log lines, and the last progress among them. How many lines were new."""
     known = LogLine.objects.filter(migration=context.migration, job=job_name)
     last = known.aggregate(last=Max("at"))["last"]
     lines = context.cluster.pod_logs(
@@ -137,23 +120,39 @@ def _keep_log(context: Context, transfer: Transfer, job_name: str, pod: Pod) -> 
             "at": timezone.now().isoformat(),
         }
         transfer.save(update_fields=["progress"])
+    return len(fresh)
 
 
-def _result(context: Context, job_name: str, pods: list[Pod]) -> dict[str, Any] | None:
-    """The mover's result: the whole from its log, else the summary from its termination message."""
+# What the result in a log and the summary of the pod that decided must agree about.
+_SAME = ("program", "command", "outcome", "content_digest", "metadata_digest", "differences_total")
+
+
+def _result(context: Context, job: JobStatus, pods: list[Pod]) -> tuple[dict[str, Any] | None, bool]:
+    """The mover's result, and whether it is whole: from its log, else the summary from its termination message.
+
+    A Job may have had several pods. The one whose end decided is believed; what another one printed is not.
+    """
     lines = LogLine.objects.filter(
-        migration=context.migration, job=job_name, text__startswith='{"t":"result"'
+        migration=context.migration, job=job.name, text__startswith='{"t":"result"'
     )
     last = lines.order_by("-at", "-id").values_list("text", flat=True).first()
-    found = _parsed(last) if last else None
-    if found is not None:
-        return found
-    for pod in pods:
+    logged = _parsed(last) if last else None
+    summary = _summary([pod for pod in pods if job.result != "Complete" or pod.phase == "Succeeded"])
+    if logged is None:
+        return summary, False
+    if summary is not None and any(logged.get(key) != summary.get(key) for key in _SAME):
+        return summary, False
+    return logged, True
+
+
+def _summary(pods: list[Pod]) -> dict[str, Any] | None:
+    """The termination message of the last of the pods that left one."""
+    for pod in reversed(pods):
         for container in pod.containers:
             if container.name == "mover" and container.state == "terminated":
-                summary = _parsed(container.message)
-                if summary is not None:
-                    return summary
+                found = _parsed(container.message)
+                if found is not None and found.get("program") == "holdfast-mover":
+                    return found
     return None
 
 
@@ -214,14 +213,38 @@ def remove_every(context: Context) -> Again | None:
     selector = f"{LABEL}={context.migration.reference}"
     jobs = context.cluster.list_jobs(namespace, label_selector=selector)
     for job in jobs:
-        if not job.deleting:
-            context.act(
-                key=f"{context.run.step}/job.delete/{job.name}",
-                verb="job.delete",
-                ref=job.ref,
-                call=lambda job=job: context.cluster.delete(job.ref, propagation="Background"),  # type: ignore[misc]
-            )
+        _delete(context, job)
     pods = context.cluster.list_pods(namespace, label_selector=selector)
     if jobs or pods:
         return Again(f"Waiting for {len(pods)} mover pods to be gone.", after_s=0.5)
     return None
+
+
+def remove_others(context: Context, keep: set[str]) -> Again | None:
+    """Removes this migration's Jobs that are not in `keep`: a mover of an earlier attempt must not write beside this one."""
+    namespace = context.migration.source_namespace
+    selector = f"{LABEL}={context.migration.reference}"
+    jobs = [j for j in context.cluster.list_jobs(namespace, label_selector=selector) if j.name not in keep]
+    for job in jobs:
+        _delete(context, job)
+    pods = [
+        pod
+        for pod in context.cluster.list_pods(namespace, label_selector=selector)
+        if pod.labels.get(JOB_NAME) not in keep
+    ]
+    if jobs or pods:
+        return Again(f"Waiting for {len(pods)} mover pods of an earlier attempt to be gone.", after_s=0.5)
+    return None
+
+
+def _delete(context: Context, job: JobStatus) -> None:
+    """Deletes a Job of ours with its pods. Gone already is as good."""
+    if job.deleting:
+        return
+    with suppress(NotFound):
+        context.act(
+            key=f"{context.run.step}/job.delete/{job.name}",
+            verb="job.delete",
+            ref=job.ref,
+            call=lambda: context.cluster.delete(job.ref, propagation="Background"),
+        )

@@ -12,6 +12,8 @@ class Again:
 
     message: str
     after_s: float = 1.0
+    # Nothing could be seen: a gate that waits for a person goes on waiting for that person.
+    blind: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,13 @@
 """Proves that nothing can write to the source: no pod but ours, before, during and after the final pass."""
 
 from cluster.values import Pod
+from migrations_app.models import Transfer
 from migrations_app.problems import Problem
-from worker.context import Context
-from worker.manifests import LABEL
+from worker.context import LABEL, Context
 from worker.outcomes import Outcome, Stop
+
+# In these steps the copy is made anew by a retry. Later it may hold what the application wrote in its new place.
+_COPYING = frozenset({"copy", "verify"})
 
 
 def users(context: Context, namespace: str, claim_name: str) -> list[Pod]:
@@ -17,30 +20,42 @@ def users(context: Context, namespace: str, claim_name: str) -> list[Pod]:
     ]
 
 
-def check(context: Context) -> Outcome | None:
+def check(context: Context, transfers: list[Transfer] | None = None) -> Outcome | None:
     """None while the sources are still; otherwise the problem, since whatever was copied may be torn."""
-    for transfer in context.transfers:
-        claim = context.cluster.get_claim(context.migration.source_namespace, transfer.source_name)
+    namespace = context.migration.source_namespace
+    for transfer in context.transfers if transfers is None else transfers:
+        claim = context.cluster.get_claim(namespace, transfer.source_name)
         if claim is None or claim.uid != transfer.source_uid:
             return Stop(
                 Problem(
                     f"Claim {transfer.source_name} is not the one that was inspected.",
                     "Nothing was deleted by Holdfast.",
                     "Find out who deleted or replaced it. Abort, or roll back.",
-                    f"kubectl get pvc -n {context.migration.source_namespace} {transfer.source_name} -o yaml",
+                    f"kubectl get pvc -n {namespace} {transfer.source_name} -o yaml",
                     "source-replaced",
                 )
             )
-        found = users(context, context.migration.source_namespace, transfer.source_name)
+        found = users(context, namespace, transfer.source_name)
         if found:
-            names = ", ".join(pod.name for pod in found)
-            return Stop(
-                Problem(
-                    f"{names} uses {transfer.source_name} although it was quiesced: what is copied may be torn.",
-                    "The source is complete and unchanged by Holdfast. The copy counts for nothing.",
-                    "Find out who started it and stop it there, then retry: the whole pass is made again.",
-                    f"kubectl get pod -n {context.migration.source_namespace} {found[0].name} -o yaml",
-                    "source-in-use",
-                )
-            )
+            return Stop(_in_use(context, transfer, found))
     return None
+
+
+def _in_use(context: Context, transfer: Transfer, pods: list[Pod]) -> Problem:
+    names = ", ".join(pod.name for pod in pods)
+    command = f"kubectl get pod -n {context.migration.source_namespace} {pods[0].name} -o yaml"
+    if context.run.step in _COPYING:
+        return Problem(
+            f"{names} uses {transfer.source_name} although it was quiesced: what is copied may be torn.",
+            "The source is complete and unchanged by Holdfast. The copy counts for nothing.",
+            "Find out who started it and stop it there, then retry: the whole pass is made again.",
+            command,
+            "source-in-use",
+        )
+    return Problem(
+        f"{names} uses {transfer.source_name} again: it may write what the destination does not have.",
+        "Nothing was deleted. Source and destination are both there.",
+        "Find out who started it and stop it there, then retry. The source is hashed again before anything is deleted.",
+        command,
+        "source-in-use-again",
+    )

@@ -11,6 +11,7 @@ def roll_back_plan(migration: Migration) -> list[str]:
     lines = []
     intents = migration.intents.filter(state__in=_DID)
     deployed = migration.runs.filter(step="deploy").exists()
+    used = deployed or intents.filter(key__startswith="hand-over/claim.create/").exists()
     jobs = intents.filter(verb="job.create").count()
     if jobs:
         lines.append("Delete the mover Jobs that are left, with their pods.")
@@ -25,7 +26,7 @@ def roll_back_plan(migration: Migration) -> list[str]:
     if intents.filter(verb="claim.create").exists():
         lines.append(
             "Keep the volumes of the destination, since the application may have written to them."
-            if deployed
+            if used
             else "Let the volumes of those claims go with them."
         )
     for intent in intents.filter(key__startswith="release/retain/").order_by("-id"):

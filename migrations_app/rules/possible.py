@@ -76,7 +76,7 @@ def check_roll_back(migration: Migration) -> None:
 def check_undo(migration: Migration) -> None:
     undoable = migration.state == State.RETAINED or (
         migration.state in {State.FAILED, State.ABORTED}
-        and migration.course in {Course.FORWARD, Course.ABORT}
+        and migration.course in {Course.FORWARD, Course.ABORT, Course.PURGE}
         and released(migration)
     )
     if not undoable:

@@ -1,6 +1,7 @@
 """A migration driven tick by tick, in this process, against a sandbox cluster of its own with real volumes and real Git."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,20 +22,33 @@ def own_sandbox(tmp_path: Path) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def driver(transactional_db: None, own_sandbox: Sandbox, settings, tmp_path: Path) -> Iterator[Driver]:  # type: ignore[no-untyped-def]
-    settings.HOLDFAST_KUBECONFIG = str(own_sandbox.kubeconfig)
+    """People, cluster and repository rows, on a sandbox of this test alone."""
+    with _driving(own_sandbox, settings, tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def shared(transactional_db: None, sandbox: Sandbox, settings, tmp_path: Path) -> Iterator[Driver]:  # type: ignore[no-untyped-def]
+    """The same on the sandbox that the tests of this process share: for applications in namespaces of their own."""
+    with _driving(sandbox, settings, tmp_path) as found:
+        yield found
+
+
+@contextmanager
+def _driving(sandbox: Sandbox, settings, place: Path) -> Iterator[Driver]:  # type: ignore[no-untyped-def]
+    settings.HOLDFAST_KUBECONFIG = str(sandbox.kubeconfig)
     settings.HOLDFAST_WORKER_CONTEXT = "holdfast-worker"
-    settings.HOLDFAST_DATA = tmp_path / "holdfast"
+    settings.HOLDFAST_DATA = place / "holdfast"
     adapter.cache_clear()
     cluster = Cluster.objects.create(name="demo-east")
     GitRepository.objects.create(
         cluster=cluster,
         name="fleet",
-        url=f"file://{own_sandbox.data}/state/git/fleet.git",
+        url=f"file://{sandbox.data}/state/git/fleet.git",
         branch="main",
         source_namespace="flux-system",
         source_name="fleet",
         push_policy="direct",
     )
-    operator, approver = person("operator"), person("approver")
-    yield Driver(cluster, own_sandbox, operator, approver)
+    yield Driver(cluster, sandbox, person("operator"), person("approver"))
     adapter.cache_clear()

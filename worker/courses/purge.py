@@ -6,6 +6,9 @@ from worker.outcomes import Again, Done, Outcome, Stop
 
 
 def tick(context: Context) -> Outcome:
+    last = _check_destination(context)
+    if last is not None:
+        return last
     for transfer in context.transfers:
         volume = context.cluster.get_volume(transfer.source_volume)
         if volume is None:
@@ -31,6 +34,23 @@ def tick(context: Context) -> Outcome:
         return Again(f"Waiting for the driver to delete {volume.name}.", after_s=1.0)
     context.evidence("purged", {"volumes": [t.source_volume for t in context.transfers]})
     return Done("The source volumes are deleted.")
+
+
+def _check_destination(context: Context) -> Outcome | None:
+    """Without the destination's volume, what would be purged may be the last copy."""
+    for transfer in context.transfers:
+        volume = context.cluster.get_volume(transfer.staging_volume)
+        if volume is None or volume.uid != transfer.staging_volume_uid or volume.deleting:
+            return Stop(
+                Problem(
+                    f"Volume {transfer.staging_volume} of {transfer.destination_name} is gone: {transfer.source_volume} may be the last copy.",
+                    "Nothing more is purged.",
+                    "Use Undo to have the source back. If the data is not needed anywhere, delete the volume yourself.",
+                    f"kubectl get pv {transfer.source_volume} -o yaml",
+                    "last-copy",
+                )
+            )
+    return None
 
 
 def _strange(name: str, what: str) -> Problem:

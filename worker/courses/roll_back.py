@@ -4,16 +4,14 @@ It goes by the intents, backwards: first Git and the destination, then staging, 
 finds the first thing that is not as it was, and mends that one.
 """
 
-from typing import Any
-
 from django.utils import timezone
 
-from cluster.values import Claim, Ref, Volume
+from cluster.values import Claim, ClaimRef, Volume
 from migrations_app.models import GitMode, Intent, Transfer
 from migrations_app.problems import Problem
 from migrations_app.states import IntentState
-from worker import flux, gitside, manifests, movers
-from worker.context import Context
+from worker import flux, gitside, manifests, movers, suspension
+from worker.context import LABEL, Context
 from worker.outcomes import Again, Done, Outcome, Stop, Wait
 from worker.stillness import users
 
@@ -40,6 +38,8 @@ def _leave_git(context: Context) -> Outcome | None:
     if (
         migration.git_mode == GitMode.NONE
         or not owner
+        # Within one namespace the destination's workload is the source's: it is never taken out.
+        or migration.within_namespace
         or context.memory.get("git_left")
         or not _began(context, "deploy")
     ):
@@ -72,7 +72,9 @@ def _empty_destination(context: Context) -> Outcome | None:
     if context.migration.within_namespace and not _began(context, "deploy"):
         return None
     for transfer in context.transfers:
-        if not transfer.destination_uid:
+        if not transfer.destination_uid and not _made(
+            context, context.migration.destination_namespace, transfer.destination_name
+        ):
             continue
         pods = users(context, context.migration.destination_namespace, transfer.destination_name)
         if pods:
@@ -103,20 +105,26 @@ def _remove_claims(context: Context) -> Outcome | None:
 
 def _created_by_us(context: Context, claim: Claim) -> bool:
     """Ours by label and by UID: a claim that Git applied over ours is still the object that we created."""
-    made = context.migration.intents.filter(verb="claim.create", namespace=claim.namespace, name=claim.name)
-    return claim.labels.get(manifests.LABEL) == context.migration.reference and any(
+    made = _made(context, claim.namespace, claim.name)
+    return claim.labels.get(LABEL) == context.migration.reference and any(
         intent.uid in {"", claim.uid} for intent in made
     )
 
 
+def _made(context: Context, namespace: str, name: str) -> list[Intent]:
+    return list(context.migration.intents.filter(verb="claim.create", namespace=namespace, name=name))
+
+
 def _remove_claim(context: Context, transfer: Transfer, claim: Claim) -> Outcome:
-    if claim.uid == transfer.source_uid:
+    if claim.uid == transfer.source_uid or claim.volume_name == transfer.source_volume:
         return Stop(Problem("A source claim would be deleted.", "It was not.", "Report this.", code="guard"))
     if claim.deleting:
         return Again(f"Waiting for {claim.name} to be gone.", after_s=0.5)
     volume = context.cluster.get_volume(claim.volume_name) if claim.volume_name else None
+    if volume is not None and (volume.claim_ref is None or volume.claim_ref.uid != claim.uid):
+        return Again(f"Waiting for {claim.name} and {volume.name} to bind.", after_s=0.5)
     if volume is not None:
-        wanted = "Retain" if _was_used(context) else "Delete"
+        wanted = "Retain" if _was_used(context, claim.namespace, claim.name) else "Delete"
         if volume.reclaim_policy != wanted:
             _set_policy(context, volume, wanted)
             return Again(f"Volume {volume.name}: {_fate(wanted)}.", after_s=0.1)
@@ -140,9 +148,13 @@ def _remove_claim(context: Context, transfer: Transfer, claim: Claim) -> Outcome
     return Again(f"Removed {claim.namespace}/{claim.name}.", after_s=0.2)
 
 
-def _was_used(context: Context) -> bool:
-    """Once the application was let onto the destination it may have written there: that is kept, and said."""
-    return _began(context, "deploy")
+def _was_used(context: Context, namespace: str, name: str) -> bool:
+    """Once the application could use a destination claim it may have written there: that is kept, and said."""
+    if _began(context, "deploy"):
+        return True
+    migration = context.migration
+    handed_over = namespace == migration.destination_namespace and not migration.within_namespace
+    return handed_over and bool(_made(context, namespace, name))
 
 
 def _fate(policy: str) -> str:
@@ -169,10 +181,32 @@ def _settle_volume(context: Context, transfer: Transfer) -> Outcome | None:
     volume = context.cluster.get_volume(transfer.staging_volume)
     if volume is None or volume.uid != transfer.staging_volume_uid or volume.deleting:
         return None
-    if not _was_used(context) and volume.phase == "Released" and volume.reclaim_policy == "Retain":
+    migration = context.migration
+    if _was_used(context, migration.destination_namespace, transfer.destination_name):
+        return None
+    held = volume.claim_ref
+    if volume.phase == "Available" and held is not None and not held.uid and transfer.staging_uid:
+        _unreserve(context, transfer, volume, held)
+        return Again(f"Volume {volume.name} is not reserved any more.", after_s=0.2)
+    if volume.phase == "Released" and volume.reclaim_policy == "Retain":
         _set_policy(context, volume, "Delete")
         return Again(f"Volume {volume.name} goes with the copy.", after_s=0.2)
+    if volume.phase in {"Available", "Released"} and volume.reclaim_policy == "Delete":
+        return Again(f"Waiting for volume {volume.name} to be gone.", after_s=0.5)
     return None
+
+
+def _unreserve(context: Context, transfer: Transfer, volume: Volume, held: ClaimRef) -> None:
+    """Gives a reserved volume back to the staging claim that is gone: it is Released then, and can go."""
+    wanted = ClaimRef(context.migration.source_namespace, transfer.staging_name, transfer.staging_uid)
+    context.act(
+        key=f"roll-back/unreserve/{volume.name}",
+        verb="volume.reserve",
+        ref=volume.ref,
+        before={"namespace": held.namespace, "claim": held.name},
+        after={"namespace": wanted.namespace, "claim": wanted.name},
+        call=lambda: context.cluster.restore_claim_ref(volume, expected=held, wanted=wanted),
+    )
 
 
 def _restore_source_volumes(context: Context) -> Outcome | None:
@@ -215,28 +249,18 @@ def _restore_workloads(context: Context) -> Outcome | None:
 
 def _resume(context: Context) -> Outcome | None:
     for intent in _intents(context, "quiesce/suspend/"):
-        found: Any
-        if intent.kind == "CronJob":
-            found = context.cluster.get_workload("CronJob", intent.namespace, intent.name)
-        elif intent.kind == "Kustomization":
-            found = context.cluster.get_kustomization(intent.namespace, intent.name)
-        else:
-            found = context.cluster.get_helm_release(intent.namespace, intent.name)
+        found = suspension.find(context, intent.kind, intent.namespace, intent.name)
         if found is None or not found.suspended:
             _undone(intent)
             continue
-        context.act(
-            key=f"roll-back/resume/{intent.kind}/{intent.name}",
-            verb="flux.resume" if intent.kind != "CronJob" else "cronjob.resume",
-            ref=Ref(found.ref.api_version, intent.kind, intent.namespace, intent.name, found.uid),
-            before={"suspended": True},
-            after={"suspended": False},
-            call=lambda found=found, intent=intent: context.cluster.suspend(  # type: ignore[misc]
-                intent.kind, intent.namespace, intent.name, False, resource_version=found.resource_version
-            ),
-        )
-        _undone(intent)
-        return Again(f"Resumed {intent.kind} {intent.name}.", after_s=0.1)
+        if not suspension.ours(context, found):
+            # Not what we set: somebody suspended it anew, or changed it since. Theirs stands, and is said.
+            left = [*context.memory.get("left_suspended", []), str(found.ref)]
+            context.remember(left_suspended=left)
+            _undone(intent)
+            continue
+        suspension.resume(context, found)
+        return Again(f"Resumed {found.ref}.", after_s=0.1)
     return None
 
 
@@ -258,9 +282,11 @@ def _finish(context: Context) -> Outcome:
     if context.migration.outage_began_at and not context.migration.outage_ended_at:
         context.migration.outage_ended_at = timezone.now()
         context.migration.save(update_fields=["outage_ended_at"])
-    context.evidence("rolled-back", {"kept_volumes": kept})
+    left = context.memory.get("left_suspended", [])
+    context.evidence("rolled-back", {"kept_volumes": kept, "left_suspended": left})
+    said = ["Everything is as it was."]
     if kept:
-        return Done(
-            f"Everything is as it was. Kept for you, since the application may have written to it: {', '.join(kept)}."
-        )
-    return Done("Everything is as it was.")
+        said.append(f"Kept for you, since the application may have written to it: {', '.join(kept)}.")
+    if left:
+        said.append(f"Left suspended, since somebody else changed it meanwhile: {', '.join(left)}.")
+    return Done(" ".join(said))

@@ -2,9 +2,10 @@
 
 from cluster.values import Manifest
 from migrations_app.models import Transfer
+from migrations_app.problems import Problem
 from worker import manifests, stillness
 from worker.context import Context
-from worker.outcomes import Again, Done, Outcome
+from worker.outcomes import Again, Done, Outcome, Stop
 from worker.steps import copying
 
 
@@ -14,6 +15,9 @@ def tick(context: Context) -> Outcome:
             context.migration, transfer, purpose="copy", attempt=context.run.attempt, final=True
         )
 
+    if context.migration.runs.filter(step="deploy").exists():
+        # The application has its data there by now: a pass would throw that away.
+        return Stop(_handed_over())
     problem = stillness.check(context)
     if problem is not None:
         return problem
@@ -25,3 +29,12 @@ def tick(context: Context) -> Outcome:
         context.memory["read"] = True
         return Again("The final pass is done.", after_s=0.1)
     return copying.remove_all(context, render) or Done("The final pass is done.")
+
+
+def _handed_over() -> Problem:
+    return Problem(
+        "The application was deployed on the copy already, so it is not copied to again.",
+        "Source and destination are both there.",
+        "Roll back to start again from the source.",
+        code="handed-over",
+    )

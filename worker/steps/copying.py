@@ -17,14 +17,19 @@ def run_all(
     render: Callable[[Transfer], Manifest],
     *,
     failed: Callable[[Transfer, movers.Verdict], Outcome | None] | None = None,
+    transfers: list[Transfer] | None = None,
 ) -> Results | Outcome:
     """Runs one Job a transfer. The results by transfer number when all are done, else the outcome of this tick.
 
     `failed` may turn a failed Job into an outcome of its own, such as differences that verify found.
     """
+    transfers = context.transfers if transfers is None else transfers
+    others = movers.remove_others(context, {render(transfer).name for transfer in transfers})
+    if others is not None:
+        return others
     results: Results = {}
     messages = []
-    for transfer in context.transfers:
+    for transfer in transfers:
         verdict = movers.run(context, transfer, render(transfer))
         if verdict.state == "failed":
             own = failed(transfer, verdict) if failed else None
@@ -53,6 +58,6 @@ def remove_all(context: Context, render: Callable[[Transfer], Manifest]) -> Outc
 
 def remember_results(context: Context, results: Results, kind: str) -> None:
     """Keeps each result as evidence, and on the transfer the numbers that pages show."""
-    for transfer in context.transfers:
+    for transfer in (t for t in context.transfers if t.number in results):
         result = {key: value for key, value in results[transfer.number].items() if key != "t"}
         context.evidence(kind, result, transfer)

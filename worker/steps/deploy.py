@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from migrations_app.models import GitMode, Transfer
 from migrations_app.problems import Problem
-from worker import flux, gitside
+from worker import flux, gitside, owners
 from worker.context import Context
 from worker.outcomes import Again, Done, Outcome, Stop, Wait
 from worker.workload_list import all_workloads
@@ -17,9 +17,10 @@ def tick(context: Context) -> Outcome:
     if replaced is not None:
         return replaced
     arrived = _through_git(context)
-    if arrived is not None and not _runs(context)[0]:
-        return arrived
     running, waiting = _runs(context)
+    # Once Git holds the change, what runs counts, whatever a health check says about other objects.
+    if arrived is not None and not (running and context.memory.get("in_git")):
+        return arrived
     if not running:
         return Wait(waiting, "migrations.edit", after_s=2)
     if context.migration.outage_began_at and not context.migration.outage_ended_at:
@@ -29,6 +30,7 @@ def tick(context: Context) -> Outcome:
         "deployed",
         {
             "commit": context.memory.get("deploy_commit", ""),
+            "in_git": bool(context.memory.get("in_git")) and not context.migration.within_namespace,
             "claims": {t.destination_name: t.destination_uid for t in context.transfers},
             "workloads": [f"{w['kind']}/{w['name']}" for w in all_workloads(context.transfers)],
         },
@@ -63,7 +65,11 @@ def _through_git(context: Context) -> Outcome | None:
     owner = migration.destination_owner
     if not owner or migration.source_owner.get("kind") != "Kustomization":
         return None
+    moved = owners.check(context, owner)
+    if moved is not None:
+        return moved
     found = gitside.arrival(context, gitside.deployed, owner)
+    context.memory["in_git"] = found.in_branch
     if not found.in_branch:
         if migration.git_mode == GitMode.MANUAL:
             return Wait(
@@ -86,6 +92,7 @@ def _same_namespace(context: Context) -> Outcome | None:
     migration = context.migration
     if not context.memory.get("go_by"):
         names = ", ".join(f"{t.source_name} → {t.destination_name}" for t in context.transfers)
+        context.memory["in_git"] = True
         return Wait(
             f"Point the workload at the new claims in Git ({names}), push, then continue.",
             "migrations.edit",

@@ -4,12 +4,11 @@ The order is that of domain fact C2: Retain first and read back, delete the stag
 the reservation whole, create the claim, wait for both sides, restore the reclaim policy last.
 """
 
-from cluster.errors import AlreadyExists
-from cluster.values import Claim, Volume
+from cluster.values import Claim, ClaimRef, Volume
 from migrations_app.models import Transfer
 from migrations_app.problems import Problem
 from worker import manifests, movers
-from worker.context import Context
+from worker.context import LABEL, Context
 from worker.outcomes import Again, Done, Outcome, Skipped, Stop
 
 WAS_POLICY = "holdfast.dev/reclaim-policy"
@@ -34,6 +33,15 @@ def tick(context: Context) -> Outcome:
 
 def _one(context: Context, transfer: Transfer) -> Outcome | None:
     migration = context.migration
+    if not (transfer.content_digest and transfer.metadata_digest):
+        return Stop(
+            Problem(
+                f"There is no proof of {transfer.source_name}.",
+                "Nothing was handed over.",
+                "Roll back, and start again.",
+                code="unproven",
+            )
+        )
     volume = context.cluster.get_volume(transfer.staging_volume) if transfer.staging_volume else None
     if volume is None:
         return _learn_volume(context, transfer)
@@ -43,7 +51,10 @@ def _one(context: Context, transfer: Transfer) -> Outcome | None:
     if destination is not None and _bound_together(destination, volume):
         return _settle(context, transfer, destination, volume)
     staging = context.cluster.get_claim(migration.source_namespace, transfer.staging_name)
-    if destination is None and staging is not None and volume.reclaim_policy != "Retain":
+    if destination is not None and destination.labels.get(LABEL) != migration.reference:
+        # Before the staging claim goes: until then the copy is held twice.
+        return Stop(_foreign(destination))
+    if staging is not None and volume.reclaim_policy != "Retain":
         _retain(context, transfer, volume)
         return Again(f"Volume {volume.name} is kept, whatever happens to its claim.", after_s=0.1)
     if staging is not None:
@@ -86,10 +97,7 @@ def _delete_staging(context: Context, transfer: Transfer, staging: Claim, volume
     """Deletes the staging claim; its volume, read again a moment ago, is on Retain."""
     if staging.deleting:
         return Again(f"Waiting for staging claim {staging.name} to be gone.", after_s=0.5)
-    if (
-        staging.uid != transfer.staging_uid
-        or staging.labels.get(manifests.LABEL) != context.migration.reference
-    ):
+    if staging.uid != transfer.staging_uid or staging.labels.get(LABEL) != context.migration.reference:
         return Stop(_strange(volume, f"is held by claim {staging.name}, which is not this migration's"))
     if volume.reclaim_policy != "Retain" or volume.claim_ref is None or volume.claim_ref.uid != staging.uid:
         return Stop(_strange(volume, "is not held safely by the staging claim"))
@@ -134,6 +142,10 @@ def _reserve_and_create(
             ),
         )
         return Again(f"Volume {volume.name} is reserved for {transfer.destination_name}.", after_s=0.1)
+    stale = _stale_reservation(volume, destination)
+    if stale is not None:
+        _reserve_again(context, volume, stale)
+        return Again(f"Volume {volume.name} is reserved again: the claim that had it is gone.", after_s=0.1)
     if destination is None:
         _create(context, transfer, volume)
         return Again(f"Created claim {transfer.destination_name}.", after_s=0.2)
@@ -142,19 +154,32 @@ def _reserve_and_create(
     return Again(f"Waiting for {transfer.destination_name} and {volume.name} to bind.", after_s=0.5)
 
 
+def _stale_reservation(volume: Volume, destination: Claim | None) -> ClaimRef | None:
+    """The reservation, when it names the UID of a destination claim that somebody deleted meanwhile."""
+    held = volume.claim_ref
+    if held is None or not held.uid or volume.phase != "Released":
+        return None
+    return held if destination is None or destination.uid != held.uid else None
+
+
+def _reserve_again(context: Context, volume: Volume, stale: ClaimRef) -> None:
+    context.act(
+        key=f"hand-over/reserve-again/{volume.name}/{stale.uid}",
+        verb="volume.reserve",
+        ref=volume.ref,
+        before={"claim_uid": stale.uid},
+        after={"namespace": stale.namespace, "claim": stale.name},
+        call=lambda: context.cluster.restore_claim_ref(
+            volume, expected=stale, wanted=ClaimRef(stale.namespace, stale.name)
+        ),
+    )
+
+
 def _create(context: Context, transfer: Transfer, volume: Volume) -> None:
     manifest = manifests.destination_claim(context.migration, transfer, volume_name=volume.name)
-    try:
-        context.act(
-            key=f"hand-over/claim.create/{manifest.namespace}/{manifest.name}",
-            verb="claim.create",
-            ref=manifest.ref,
-            call=lambda: context.cluster.create(manifest),
-            after={"volume": volume.name, "transfer": transfer.number},
-        )
-    except AlreadyExists as error:
-        if error.labels.get(manifests.LABEL) != context.migration.reference:
-            raise
+    key = f"hand-over/claim.create/{manifest.namespace}/{manifest.name}"
+    after = {"volume": volume.name, "transfer": transfer.number}
+    context.create(manifest, key=key, verb="claim.create", after=after)
 
 
 def _bound_together(claim: Claim, volume: Volume) -> bool:

@@ -66,7 +66,11 @@ def _destination_owner(context: Context) -> dict[str, Any]:
     if not chosen:
         return {}
     found = context.cluster.get_kustomization(chosen["namespace"], chosen["name"])
-    return facts.kustomization_facts(found) if found else {"namespace": chosen["namespace"], "name": chosen["name"]}
+    return (
+        facts.kustomization_facts(found)
+        if found
+        else {"namespace": chosen["namespace"], "name": chosen["name"]}
+    )
 
 
 def _gone(namespace: str, name: str) -> Problem:

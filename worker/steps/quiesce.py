@@ -1,12 +1,10 @@
 """Quiesce: the application rests, and nothing brings it back while the source is read for the last time."""
 
-from typing import Any
-
 from django.utils import timezone
 
-from cluster.values import Ref
+from cluster.values import Ref, Workload
 from migrations_app.problems import Problem
-from worker import stillness
+from worker import owners, stillness, suspension
 from worker.context import Context
 from worker.outcomes import Again, Done, Outcome, Stop, Wait
 from worker.workload_list import all_workloads
@@ -18,7 +16,8 @@ def tick(context: Context) -> Outcome:
             "The outage begins with the next act. Continue when the time has come.", "migrations.edit"
         )
     return (
-        suspend_owner(context)
+        owners.check(context, context.migration.source_owner)
+        or _suspend_owner(context)
         or _suspend_cron_jobs(context)
         or _scale_down(context)
         or _wait_for_pods(context)
@@ -27,72 +26,53 @@ def tick(context: Context) -> Outcome:
     )
 
 
-def suspend_owner(context: Context) -> Outcome | None:
+def _suspend_owner(context: Context) -> Outcome | None:
     """Suspends the Kustomization or HelmRelease, unless we did. Somebody else's suspension is not ours to take over."""
     owner = context.migration.source_owner
     if owner.get("kind") not in {"Kustomization", "HelmRelease"}:
         return None
-    kind, namespace, name = owner["kind"], owner["namespace"], owner["name"]
-    found = _flux_object(context, kind, namespace, name)
+    found = suspension.find(context, owner["kind"], owner["namespace"], owner["name"])
     if found is None:
         return Stop(
             Problem(
-                f"{kind} {namespace}/{name} is not there any more.",
-                "The application still runs. Nothing was scaled.",
+                f"{owner['kind']} {owner['namespace']}/{owner['name']} is not there any more.",
+                "The source is unchanged.",
                 "Roll back, and plan again with the owner that there is now.",
                 code="owner-gone",
             )
         )
-    key = f"quiesce/suspend/{kind}/{namespace}/{name}"
+    if suspension.ours(context, found):
+        return _wait_for_reconcile(found)
     if found.suspended:
-        ours = context.migration.intents.filter(key=key, state__in=["intended", "done"]).exists()
-        if ours:
-            return None
         return Stop(
             Problem(
-                f"{kind} {namespace}/{name} was suspended by somebody else meanwhile.",
-                "The application still runs. Nothing was scaled.",
+                f"{found.ref} was suspended by somebody else meanwhile.",
+                "The source is unchanged.",
                 "Ask who suspended it. Resume it, then retry.",
-                f"flux resume {kind.lower()} -n {namespace} {name}",
+                f"flux resume {found.kind.lower()} -n {found.namespace} {found.name}",
                 "suspended-by-other",
             )
         )
-    context.act(
-        key=key,
-        verb="flux.suspend",
-        ref=found.ref,
-        before={"suspended": False},
-        after={"suspended": True},
-        call=lambda: context.cluster.suspend(
-            kind, namespace, name, True, resource_version=found.resource_version
-        ),
-    )
-    return Again(f"Suspended {kind} {namespace}/{name}.", after_s=0.1)
+    suspension.suspend(context, found)
+    return Again(f"Suspended {found.ref}.", after_s=0.1)
 
 
-def _flux_object(context: Context, kind: str, namespace: str, name: str) -> Any:
-    if kind == "Kustomization":
-        return context.cluster.get_kustomization(namespace, name)
-    return context.cluster.get_helm_release(namespace, name)
+def _wait_for_reconcile(found: suspension.Suspendable) -> Outcome | None:
+    """A pass that runs when its owner is suspended runs on, and would scale the application up again."""
+    ready = None if isinstance(found, Workload) else found.ready
+    if ready is not None and ready.status == "Unknown":
+        return Again(f"Waiting until {found.ref} has ended the pass that it is in.", after_s=0.5)
+    return None
 
 
 def _suspend_cron_jobs(context: Context) -> Outcome | None:
     for recorded in all_workloads(context.transfers):
         if recorded["kind"] != "CronJob":
             continue
-        found = context.cluster.get_workload("CronJob", recorded["namespace"], recorded["name"])
+        found = suspension.find(context, "CronJob", recorded["namespace"], recorded["name"])
         if found is None or found.suspended:
             continue
-        context.act(
-            key=f"quiesce/suspend/CronJob/{found.namespace}/{found.name}",
-            verb="cronjob.suspend",
-            ref=found.ref,
-            before={"suspended": False},
-            after={"suspended": True},
-            call=lambda found=found: context.cluster.suspend(  # type: ignore[misc]
-                "CronJob", found.namespace, found.name, True, resource_version=found.resource_version
-            ),
-        )
+        suspension.suspend(context, found)
         return Again(f"Suspended CronJob {found.name}.", after_s=0.1)
     return None
 

@@ -5,14 +5,21 @@ source volume is on Retain and was read back so. Then Git; then Flux applies it 
 while they are still protected; only then is each claim unprotected and deleted, by UID and resourceVersion.
 """
 
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from cluster.flux import flux_protected
 from cluster.values import Claim, Manifest
 from migrations_app.actions import signing
 from migrations_app.models import GitMode, SignOffRequest, Transfer
 from migrations_app.problems import Problem, Refused
 from migrations_app.rules.signoff import why_void
-from worker import flux, gitside, manifests, movers, stillness
+from worker import flux, gitside, manifests, movers, owners, stillness
 from worker.context import WORKER, Context
 from worker.outcomes import Again, Done, GoBack, Outcome, Stop, Wait
+from worker.steps import copying
 
 Live = SignOffRequest.State
 PROTECTION_KEYS = (
@@ -21,6 +28,8 @@ PROTECTION_KEYS = (
     "kustomize.toolkit.fluxcd.io/ssa",
 )
 WAS_POLICY = "holdfast.dev/reclaim-policy"
+# How old the look at the source may be when the first claim is deleted.
+HASH_HOLDS = timedelta(minutes=15)
 
 
 def tick(context: Context) -> Outcome:
@@ -40,7 +49,8 @@ def _check_destination(context: Context) -> Outcome | None:
     """The data's new home is looked at before each act against the old one."""
     for transfer in context.transfers:
         claim = context.cluster.get_claim(context.migration.destination_namespace, transfer.destination_name)
-        if claim is None or claim.uid != transfer.destination_uid or claim.phase != "Bound" or claim.deleting:
+        lost = claim is None or claim.uid != transfer.destination_uid or claim.deleting
+        if lost or claim.phase != "Bound" or claim.volume_name != transfer.staging_volume:  # type: ignore[union-attr]
             return Stop(
                 Problem(
                     f"Destination claim {transfer.destination_name} is gone, replaced or no longer bound.",
@@ -66,22 +76,42 @@ def _signed(context: Context) -> Outcome | None:
     return None
 
 
+def _remaining(context: Context) -> list[Transfer]:
+    """The transfers whose source claim is still there and not on its way out."""
+    found = []
+    for transfer in context.transfers:
+        claim = context.cluster.get_claim(context.migration.source_namespace, transfer.source_name)
+        if claim is not None and claim.uid == transfer.source_uid and not claim.deleting:
+            found.append(transfer)
+    return found
+
+
 def _hash_source(context: Context) -> Outcome | None:
-    """The source must still be what was proven: a write since then would be lost with it."""
-    if context.memory.get("hashed"):
-        return None
-    still = stillness.check(context) if not _deletion_began(context) else None
+    """The source must still be what was proven: a write since then would be lost with it.
+
+    Asked of everything that is still there, in each attempt, and once more when Git took long: a merge may take days.
+    """
+    remaining = _remaining(context) if _deletion_began(context) else context.transfers
+    still = stillness.check(context, remaining)
     if still is not None:
+        _void(context, "The source is in use again or was replaced: it may have been written to.")
         return still
+    number = context.memory.setdefault("hash_number", 1)
+    if context.memory.get("hashed_at"):
+        age = timezone.now() - datetime.fromisoformat(context.memory["hashed_at"])
+        if age < HASH_HOLDS or _deletion_began(context):
+            return None
+        context.memory.update(hashed_at="", hash_read=False, hash_number=number + 1)
+        return Again("Git took long: the source is hashed again.", after_s=0.1)
 
     def render(transfer: Transfer) -> Manifest:
-        return manifests.mover_job(context.migration, transfer, purpose="digest", attempt=context.run.attempt)
+        attempt = context.run.attempt
+        return manifests.mover_job(
+            context.migration, transfer, purpose="digest", attempt=attempt, sequence=number
+        )
 
-    if _deletion_began(context):
-        context.memory["hashed"] = True
-        return None
     if not context.memory.get("hash_read"):
-        outcome = _compare_hashes(context, render)
+        outcome = _compare_hashes(context, render, remaining)
         if outcome is not None:
             return outcome
         context.memory["hash_read"] = True
@@ -89,38 +119,40 @@ def _hash_source(context: Context) -> Outcome | None:
     left = movers.remove_every(context)
     if left is not None:
         return left
-    context.memory["hashed"] = True
+    context.memory["hashed_at"] = timezone.now().isoformat()
     return Again("The source still hashes to what was proven.", after_s=0.1)
 
 
-def _compare_hashes(context: Context, render) -> Outcome | None:  # type: ignore[no-untyped-def]
-    from worker.steps import copying
-
-    results = copying.run_all(context, render)
+def _compare_hashes(
+    context: Context, render: Callable[[Transfer], Manifest], transfers: list[Transfer]
+) -> Outcome | None:
+    results = copying.run_all(context, render, transfers=transfers)
     if not isinstance(results, dict):
         return results
     copying.remember_results(context, results, "source-digest")
-    for transfer in context.transfers:
+    for transfer in transfers:
         result = results[transfer.number]
         for key, proven in (
             ("content_digest", transfer.content_digest),
             ("metadata_digest", transfer.metadata_digest),
         ):
-            if not proven or result.get(key) != proven:
-                request = context.migration.sign_off_requests.order_by("-id").first()
-                if request is not None:
-                    signing.withdraw(
-                        request, f"{transfer.source_name} was written to after it was proven.", actor=WORKER
-                    )
+            if result.get("outcome") != "done" or not proven or result.get(key) != proven:
+                _void(context, f"{transfer.source_name} was written to after it was proven.")
                 return Stop(
                     Problem(
                         f"{transfer.source_name} is no longer what was proven: its {key.replace('_', ' ')} has changed.",
-                        "Nothing was deleted. Source and destination are both there, and they differ.",
+                        "Nothing of it was deleted. Source and destination are both there, and they differ.",
                         "Find out who wrote to the source. Roll back to bring the application back to it, or abort and compare by hand.",
                         code="source-written",
                     )
                 )
     return None
+
+
+def _void(context: Context, reason: str) -> None:
+    request = context.migration.sign_off_requests.order_by("-id").first()
+    if request is not None:
+        signing.withdraw(request, reason, actor=WORKER)
 
 
 def _deletion_began(context: Context) -> bool:
@@ -170,28 +202,24 @@ def _remove_from_git(context: Context) -> Outcome | None:
     """P1: the removal is applied while the claims are still protected, so Flux drops them and deletes nothing."""
     migration = context.migration
     owner = migration.source_owner
-    if (
-        context.memory.get("git_done")
-        or migration.git_mode == GitMode.NONE
-        or owner.get("kind") != "Kustomization"
-    ):
+    if migration.git_mode == GitMode.NONE or owner.get("kind") != "Kustomization":
+        return None
+    moved = owners.check(context, owner)
+    if moved is not None:
+        return moved
+    if context.memory.get("git_done"):
         return None
     protect = _protect_all(context) if not _deletion_began(context) else None
     if protect is not None:
         return protect
     found = gitside.arrival(context, gitside.removed, owner)
     if not found.in_branch:
-        if migration.git_mode == GitMode.MANUAL:
-            return Wait(
-                "Apply the Release change to Git (the patch is under Plan).", "migrations.edit", after_s=10
-            )
-        if not context.memory.get("release_commit"):
-            summary = f"Remove {migration.application} from {migration.source_namespace}"
-            pushed = gitside.push(
-                context, key="release", make=gitside.make_release(migration), summary=summary
-            )
-            return Again(f"Pushed {pushed.commit[:12]} to {context.memory['release_branch']}.", after_s=0.5)
-        return Wait(f"Merge branch {context.memory['release_branch']}.", "migrations.edit", after_s=10)
+        return _push_removal(context)
+    gone = _check_deployed(context)
+    if gone is not None:
+        return gone
+    if not _arrived_once(context):
+        context.evidence("git-arrived", {"head": found.head})
     # The artifact first: resumed on an old one, Flux would start the application on the source again.
     if not found.in_artifact:
         return flux.bring(context, owner, found, key="release")
@@ -204,18 +232,69 @@ def _remove_from_git(context: Context) -> Outcome | None:
     return _check_dropped(context)
 
 
+def _push_removal(context: Context) -> Outcome:
+    """Git still declares the source: the removal is on its way, or somebody took it back."""
+    migration = context.migration
+    if _arrived_once(context):
+        return Stop(_readded(context))
+    if migration.git_mode == GitMode.MANUAL:
+        return Wait(
+            "Apply the Release change to Git (the patch is under Plan).", "migrations.edit", after_s=10
+        )
+    if not context.memory.get("release_commit"):
+        summary = f"Remove {migration.application} from {migration.source_namespace}"
+        pushed = gitside.push(context, key="release", make=gitside.make_release(migration), summary=summary)
+        return Again(f"Pushed {pushed.commit[:12]} to {context.memory['release_branch']}.", after_s=0.5)
+    if migration.git_mode == GitMode.DIRECT:
+        return Stop(_readded(context))
+    return Wait(f"Merge branch {context.memory['release_branch']}.", "migrations.edit", after_s=10)
+
+
+def _arrived_once(context: Context) -> bool:
+    """The removal was seen in the branch that the cluster follows, in this or an earlier attempt."""
+    return context.migration.evidence.filter(kind="git-arrived").exists()
+
+
+def _readded(context: Context) -> Problem:
+    namespace = context.migration.source_namespace
+    return Problem(
+        f"Somebody declared {context.migration.application} in {namespace} in Git again, after it was removed there.",
+        "No source claim is deleted while Git declares it. Its volumes are on Retain.",
+        "Find out who did it and why. Remove it from Git again, then retry; or leave it there and use Undo.",
+        code="source-readded",
+    )
+
+
+def _check_deployed(context: Context) -> Outcome | None:
+    """Whoever took the destination out of Git meanwhile may not want it: the source is not deleted then."""
+    deployed = context.migration.evidence.filter(kind="deployed").order_by("-id").first()
+    if deployed is None or not deployed.data.get("in_git"):
+        return None
+    moved = owners.check(context, context.migration.destination_owner)
+    if moved is not None:
+        return moved
+    if gitside.arrival(context, gitside.deployed, context.migration.destination_owner).in_branch:
+        return None
+    return Stop(
+        Problem(
+            f"Git does not declare {context.migration.application} in {context.migration.destination_namespace} any more.",
+            "No source claim is deleted. The destination claims are protected.",
+            "Find out who removed it. Put it back and retry, or use Undo.",
+            code="destination-undeclared",
+        )
+    )
+
+
 def _protect_all(context: Context) -> Outcome | None:
     """Every source claim carries the mark before Flux sees the removal: what it skips it forgets, and that is wanted."""
     for transfer in context.transfers:
         claim = _source_claim(context, transfer)
-        if isinstance(claim, Claim) and not any(
-            k in claim.annotations or k in claim.labels for k in PROTECTION_KEYS
-        ):
+        if isinstance(claim, Claim) and not flux_protected(claim.labels, claim.annotations):
             context.act(
                 key=f"release/protect/{claim.name}",
                 verb="claim.protect",
                 ref=claim.ref,
-                before={"annotations": {}},
+                before={"annotations": _marks(claim)},
                 after=dict(manifests.PROTECT),
                 call=lambda claim=claim: context.cluster.annotate(  # type: ignore[misc]
                     claim.ref, manifests.PROTECT, resource_version=claim.resource_version
@@ -223,6 +302,10 @@ def _protect_all(context: Context) -> Outcome | None:
             )
             return Again(f"{claim.name} is protected while Git changes.", after_s=0.1)
     return None
+
+
+def _marks(claim: Claim) -> dict[str, str]:
+    return {key: claim.annotations[key] for key in PROTECTION_KEYS if key in claim.annotations}
 
 
 def _check_dropped(context: Context) -> Outcome | None:
@@ -276,11 +359,30 @@ def _delete_claims(context: Context) -> Outcome | None:
             continue
         if not isinstance(claim, Claim):
             return claim
+        if not claim.deleting:
+            taken_back = _check_still_removed(context, transfer)
+            if taken_back is not None:
+                return taken_back
         if claim.deleting:
             holders = stillness.users(context, claim.namespace, claim.name)
             who = f" It is held by {', '.join(p.name for p in holders)}." if holders else ""
             return Again(f"Waiting for {claim.name} to be gone.{who}", after_s=0.5)
         return _delete_one(context, transfer, claim)
+    return None
+
+
+def _check_still_removed(context: Context, transfer: Transfer) -> Outcome | None:
+    """Right before each act against a claim: Flux does not hold it, and Git does not declare it."""
+    migration, owner = context.migration, context.migration.source_owner
+    if migration.git_mode == GitMode.NONE or owner.get("kind") != "Kustomization":
+        return None
+    kustomization = context.cluster.get_kustomization(owner["namespace"], owner["name"])
+    if kustomization is not None and kustomization.holds(
+        "PersistentVolumeClaim", migration.source_namespace, transfer.source_name
+    ):
+        return Stop(_readded(context))
+    if not gitside.arrival(context, gitside.removed, owner).in_branch:
+        return Stop(_readded(context))
     return None
 
 
@@ -308,16 +410,26 @@ def _delete_one(context: Context, transfer: Transfer, claim: Claim) -> Outcome:
         return Again(
             f"Waiting for {', '.join(p.name for p in users)} to be gone: it uses {claim.name}.", after_s=1.0
         )
-    if volume is None or volume.reclaim_policy != "Retain" or claim.volume_name != volume.name:
+    if volume is None or volume.reclaim_policy != "Retain" or volume.uid != transfer.source_volume_uid:
         return Again(f"Volume {transfer.source_volume} is not on Retain; it is set again.", after_s=0.2)
-    marks = {key: None for key in PROTECTION_KEYS if key in claim.annotations}
+    if claim.volume_name != volume.name or volume.claim_ref is None or volume.claim_ref.uid != claim.uid:
+        return Stop(
+            Problem(
+                f"{claim.name} and volume {volume.name} do not name each other any more.",
+                "The claim was not deleted.",
+                "Find out who changed the binding.",
+                f"kubectl get pv {volume.name} -o yaml",
+                "binding-changed",
+            )
+        )
+    marks = dict.fromkeys(_marks(claim))
     label_marks = {key: None for key in PROTECTION_KEYS if key in claim.labels}
     if marks:
         context.act(
             key=f"release/unprotect/{claim.name}",
             verb="claim.unprotect",
             ref=claim.ref,
-            before={"annotations": {key: claim.annotations[key] for key in marks}},
+            before={"annotations": _marks(claim)},
             call=lambda: context.cluster.annotate(claim.ref, marks, resource_version=claim.resource_version),
         )
         return Again(f"Lifted the protection of {claim.name}.", after_s=0.05)
@@ -365,6 +477,10 @@ def _check_released(context: Context, transfer: Transfer) -> Outcome | None:
 
 
 def _finish(context: Context) -> Outcome:
+    for transfer in context.transfers:
+        taken_back = _check_still_removed(context, transfer)
+        if taken_back is not None:
+            return taken_back
     # Without Git nothing has resumed the owner yet; suspended for ever would be a trap for the next person.
     resumed = flux.resume_owner(context, context.migration.source_owner)
     if resumed is not None:

@@ -1,11 +1,10 @@
 """Stage: an empty staging claim for each source claim, never somebody else's."""
 
-from cluster.errors import AlreadyExists
 from cluster.values import Claim
 from migrations_app.models import Transfer
 from migrations_app.problems import Problem
 from worker import manifests
-from worker.context import Context
+from worker.context import LABEL, Context
 from worker.outcomes import Again, Done, Outcome, Stop
 
 
@@ -37,21 +36,12 @@ def tick(context: Context) -> Outcome:
 
 def _create(context: Context, transfer: Transfer) -> None:
     manifest = manifests.target_claim(context.migration, transfer)
-    try:
-        context.act(
-            key=f"stage/claim.create/{manifest.namespace}/{manifest.name}",
-            verb="claim.create",
-            ref=manifest.ref,
-            call=lambda: context.cluster.create(manifest),
-            after={"transfer": transfer.number},
-        )
-    except AlreadyExists as error:
-        if error.labels.get(manifests.LABEL) != context.migration.reference:
-            raise
+    key = f"stage/claim.create/{manifest.namespace}/{manifest.name}"
+    context.create(manifest, key=key, verb="claim.create", after={"transfer": transfer.number})
 
 
 def _ours(context: Context, claim: Claim) -> bool:
-    return claim.labels.get(manifests.LABEL) == context.migration.reference and not claim.deleting
+    return claim.labels.get(LABEL) == context.migration.reference and not claim.deleting
 
 
 def _ready(context: Context, claim: Claim) -> bool:

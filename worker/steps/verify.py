@@ -27,10 +27,20 @@ def tick(context: Context) -> Outcome:
             transfer.content_digest = results[transfer.number]["content_digest"]
             transfer.metadata_digest = results[transfer.number]["metadata_digest"]
             transfer.save(update_fields=["content_digest", "metadata_digest"])
+            _learn_volume(context, transfer)
         copying.remember_results(context, results, "verify")
         context.memory["read"] = True
         return Again("Source and staging are equal.", after_s=0.1)
     return copying.remove_all(context, render) or Done("Source and staging are equal: content and metadata.")
+
+
+def _learn_volume(context: Context, transfer: Transfer) -> None:
+    """A WaitForFirstConsumer claim got its volume only when the mover ran: what was proven is what is recorded."""
+    claim = context.cluster.get_claim(context.migration.source_namespace, transfer.staging_name)
+    volume = context.cluster.get_volume(claim.volume_name) if claim and claim.volume_name else None
+    if claim is not None and volume is not None and claim.uid == transfer.staging_uid:
+        transfer.staging_volume, transfer.staging_volume_uid = volume.name, volume.uid
+        transfer.save(update_fields=["staging_volume", "staging_volume_uid"])
 
 
 def _doubt(result: dict[str, object]) -> str:

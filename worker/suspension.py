@@ -1,0 +1,76 @@
+"""Suspends and resumes what would start the application again: Kustomizations, HelmReleases, CronJobs.
+
+Each suspension of ours is marked on the object with the migration's reference and the generation that it made. One
+without that mark, or one that somebody touched since, is somebody else's: it is never lifted.
+"""
+
+from cluster.flux import HelmRelease, Kustomization
+from cluster.values import Workload
+from migrations_app.states import IntentState
+from worker.context import Context
+
+MARK = "holdfast.dev/suspended-by"
+Suspendable = Kustomization | HelmRelease | Workload
+_VERBS = {"CronJob": "cronjob"}
+
+
+def find(context: Context, kind: str, namespace: str, name: str) -> Suspendable | None:
+    """The object as it is now, or None when it is gone."""
+    if kind == "Kustomization":
+        return context.cluster.get_kustomization(namespace, name)
+    if kind == "HelmRelease":
+        return context.cluster.get_helm_release(namespace, name)
+    return context.cluster.get_workload(kind, namespace, name)
+
+
+def key(found: Suspendable) -> str:
+    """The intent's key. Roll back reads these intents."""
+    return f"quiesce/suspend/{found.kind}/{found.namespace}/{found.name}"
+
+
+def ours(context: Context, found: Suspendable) -> bool:
+    """True when the suspension that stands now is the one that this migration set."""
+    mark = f"{context.migration.reference}.{found.generation}"
+    return found.suspended and found.annotations.get(MARK) == mark
+
+
+def suspend(context: Context, found: Suspendable) -> None:
+    """Suspends what is not suspended."""
+    # The patch changes the spec once, and the resource version makes sure that nobody else does meanwhile.
+    mark = f"{context.migration.reference}.{found.generation + 1}"
+    context.act(
+        key=key(found),
+        verb=f"{_VERBS.get(found.kind, 'flux')}.suspend",
+        ref=found.ref,
+        before={"suspended": False},
+        after={"suspended": True},
+        call=lambda: context.cluster.suspend(
+            found.kind,
+            found.namespace,
+            found.name,
+            True,
+            resource_version=found.resource_version,
+            annotations={MARK: mark},
+        ),
+    )
+
+
+def resume(context: Context, found: Suspendable) -> None:
+    """Lifts a suspension of ours, with its mark."""
+    context.act(
+        key=f"{context.run.step}/resume/{found.kind}/{found.namespace}/{found.name}",
+        verb=f"{_VERBS.get(found.kind, 'flux')}.resume",
+        ref=found.ref,
+        before={"suspended": True},
+        after={"suspended": False},
+        call=lambda: context.cluster.suspend(
+            found.kind,
+            found.namespace,
+            found.name,
+            False,
+            resource_version=found.resource_version,
+            annotations={MARK: None},
+        ),
+    )
+    # What was lifted is not ours any more, whoever suspends it next.
+    context.migration.intents.filter(key=key(found)).update(state=IntentState.UNDONE)
