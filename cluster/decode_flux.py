@@ -50,6 +50,25 @@ class KubeConfigW(Struct):
     pass
 
 
+class PatchW(Struct):
+    target: dict[str, str] | None = None
+    patch: str | None = None
+
+
+class CommonMetadataW(Struct):
+    annotations: dict[str, str] | None = None
+    labels: dict[str, str] | None = None
+
+
+class NamedW(Struct):
+    name: str | None = None
+
+
+class PostBuildW(Struct, rename="camel"):
+    substitute: dict[str, str] | None = None
+    substitute_from: list[NamedW] | None = None
+
+
 class KustomizationSpecW(Struct, rename="camel"):
     source_ref: LocalRefW = field(default_factory=LocalRefW)
     path: str | None = None
@@ -60,6 +79,11 @@ class KustomizationSpecW(Struct, rename="camel"):
     interval: str | None = None
     target_namespace: str | None = None
     name_prefix: str | None = None
+    name_suffix: str | None = None
+    components: list[str] | None = None
+    patches: list[PatchW] | None = None
+    common_metadata: CommonMetadataW | None = None
+    post_build: PostBuildW | None = None
     deletion_policy: str | None = None
     depends_on: list[LocalRefW] | None = None
     kube_config: KubeConfigW | None = None
@@ -116,6 +140,7 @@ def inventory(status: StatusW) -> tuple[InventoryEntry, ...]:
 def kustomization(item: KustomizationW, resource: Resource) -> Kustomization:
     spec, status = item.spec, item.status
     namespace = item.metadata.namespace or ""
+    common, after = spec.common_metadata or CommonMetadataW(), spec.post_build or PostBuildW()
     return Kustomization(
         **meta(item, resource),
         source_kind=spec.source_ref.kind or "GitRepository",
@@ -129,6 +154,13 @@ def kustomization(item: KustomizationW, resource: Resource) -> Kustomization:
         interval_s=seconds(spec.interval),
         target_namespace=spec.target_namespace or "",
         name_prefix=spec.name_prefix or "",
+        name_suffix=spec.name_suffix or "",
+        components=tuple(spec.components or ()),
+        patches=tuple((tuple((p.target or {}).items()), p.patch or "") for p in spec.patches or ()),
+        common_annotations=common.annotations or {},
+        common_labels=common.labels or {},
+        substitute=after.substitute or {},
+        substitute_from=tuple(one.name or "" for one in after.substitute_from or ()),
         deletion_policy=spec.deletion_policy or "MirrorPrune",
         depends_on=tuple((d.namespace or namespace, d.name or "") for d in spec.depends_on or ()),
         remote=spec.kube_config is not None,

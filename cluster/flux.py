@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -45,6 +45,13 @@ class Kustomization(Object):
     interval_s: float = 0
     target_namespace: str = ""
     name_prefix: str = ""
+    name_suffix: str = ""
+    components: tuple[str, ...] = ()
+    patches: tuple[tuple[tuple[tuple[str, str], ...], str], ...] = ()  # (target as pairs, patch text)
+    common_annotations: Mapping[str, str] = field(default_factory=dict)
+    common_labels: Mapping[str, str] = field(default_factory=dict)
+    substitute: Mapping[str, str] = field(default_factory=dict)  # spec.postBuild.substitute
+    substitute_from: tuple[str, ...] = ()  # ConfigMaps and Secrets whose variables are not read
     deletion_policy: str = "MirrorPrune"
     depends_on: tuple[tuple[str, str], ...] = ()  # (namespace, name)
     remote: bool = False  # spec.kubeConfig: it applies to another cluster

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from dashboard.models_protecting import GitDeclaration, ProtectionChange
 from dashboard.states import (
     Answer,
     CheckKind,
@@ -23,6 +24,20 @@ from dashboard.states import (
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+__all__ = [
+    "DELETION_PATHS",
+    "Claim",
+    "ClaimQuerySet",
+    "Cluster",
+    "GitDeclaration",
+    "GitOpsFact",
+    "GitRepository",
+    "NamespaceFact",
+    "ProtectionChange",
+    "ValidationResult",
+    "ValidationRun",
+]
 
 
 class Cluster(models.Model):

@@ -20,11 +20,16 @@ HELM_POLICY = "helm.sh/resource-policy"
 
 @dataclass(frozen=True)
 class Declared:
-    """What Git says of the claim: whether a file declares it, whether its rendered form is protected, and where."""
+    """What Git says of the claim: whether a file declares it, whether its rendered form is protected, and where.
+
+    `why`: not found, and what stands in the way. `once`: Flux made it once and corrects nothing of it (`ssa: IfNotPresent`).
+    """
 
     found: bool
     protected: bool = False
     where: str = ""
+    why: str = ""
+    once: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,11 +85,17 @@ def _drift(claim: Claim, declared: Declared | None) -> tuple[Drift, str]:
     if declared is None:
         return Drift.UNKNOWN, "Git was not compared."
     if not declared.found:
-        return Drift.UNKNOWN, "No file that declares it was found in Git."
+        return Drift.UNKNOWN, declared.why or "No file that declares it was found in Git."
+    if live and not declared.protected and declared.once:
+        return (
+            Drift.NONE,
+            f"Protected in the cluster alone, and {declared.where} tells Flux to correct nothing of it (ssa: IfNotPresent).",
+        )
     if live and not declared.protected:
         return (
             Drift.CLUSTER_ONLY,
-            f"Protected in the cluster by {live[0]} {live[1]}, but not in {declared.where}: the next correction removes it.",
+            f"Protected in the cluster by {live[0]} {live[1]}, but not in {declared.where}: Git will undo it. What kubectl wrote goes "
+            "with the next correction; whatever else set it, a claim that is made anew is bare.",
         )
     if declared.protected and not live:
         return (

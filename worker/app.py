@@ -19,6 +19,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 QUEUE = "ticks"
 SWEEP_EVERY_S = 5
+COMPARE_EVERY_S = 20
 TASK_SOFT_LIMIT_S = 25
 TASK_HARD_LIMIT_S = 30
 
@@ -53,13 +54,25 @@ app.conf.update(
     worker_hijack_root_logger=False,
     worker_redirect_stdouts=False,
     timezone="UTC",
-    imports=["worker.ticks"] if importlib.util.find_spec("worker.ticks") else [],
+    imports=["worker.ticks", "worker.protecting", "worker.declared"]
+    if importlib.util.find_spec("worker.ticks")
+    else [],
     beat_schedule={
         "sweep": {
             "task": "worker.ticks.sweep",
             "schedule": float(SWEEP_EVERY_S),
             # After an outage of the worker one sweep is enough: the others expire unread.
             "options": {"expires": SWEEP_EVERY_S},
+        },
+        "protection": {
+            "task": "worker.protecting.sweep",
+            "schedule": float(SWEEP_EVERY_S),
+            "options": {"expires": SWEEP_EVERY_S},
+        },
+        "compare with git": {
+            "task": "worker.declared.refresh",
+            "schedule": float(COMPARE_EVERY_S),
+            "options": {"expires": COMPARE_EVERY_S},
         },
         "audit checkpoint": {
             "task": "worker.ticks.checkpoint",

@@ -22,6 +22,7 @@ from cluster.values import Change, Claim, Volume
 from dashboard import inventory, models
 from dashboard.inventory import Reading
 from dashboard.states import Connection
+from worker.declared import known
 from worker.reading import read_surroundings
 
 log = logging.getLogger(__name__)
@@ -140,7 +141,7 @@ class Watcher:
     def _round(self, row: models.Cluster) -> None:
         """From one full list to the next."""
         claims, resource_version = self.adapter.list_claims_at()
-        reading = read_surroundings(self.adapter, tuple(claims))
+        reading = read_surroundings(self.adapter, tuple(claims), known(row))
         inventory.refresh(row, reading)
         self._connected(row)
         feed = Feed(self.adapter, resource_version)
@@ -159,7 +160,7 @@ class Watcher:
                 return  # the watch had to list anew: so do we, to see what is gone
             reading = self._write(row, reading, changes)
             if time.monotonic() >= poll_at:
-                reading = read_surroundings(self.adapter, reading.claims)
+                reading = read_surroundings(self.adapter, reading.claims, known(row))
                 inventory.refresh(row, reading)
                 self._connected(row)
                 poll_at = time.monotonic() + self.pace.poll_s
