@@ -103,12 +103,15 @@ async def _run(options: argparse.Namespace, data: Path, listener) -> None:  # ty
             )
         tasks.append(asyncio.create_task(_start_rest(options, data, url, kubeconfig, children, stop)))
 
-    try:
-        await serve(data, listener, stop, started, history=options.watch_history)
-    finally:
-        await children.stop()
+    async def end() -> None:
         for task in tasks:
             task.cancel()
+        await children.stop()
+
+    try:
+        await serve(data, listener, stop, started, history=options.watch_history, before_end=end)
+    finally:
+        await end()
 
 
 async def _start_rest(

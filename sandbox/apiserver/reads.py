@@ -35,6 +35,8 @@ class Selection:
     namespace: str
     labels: LabelMatch | None
     fields: Callable[[Json], bool] | None
+    name: str = ""
+    """The one name that the field selector leaves, so that others need not be decoded."""
 
     @classmethod
     def of(cls, call: Call, resource: ResourceType, namespace: str) -> Selection:
@@ -43,14 +45,24 @@ class Selection:
             namespace,
             label_selector(call.query.get("labelSelector", "")),
             field_selector(call.query.get("fieldSelector", ""), resource.table, resource.selectable),
+            _one_name(call.query.get("fieldSelector", "")),
         )
 
     def matches(self, entry: Entry | None) -> bool:
         if entry is None or (self.namespace and entry.namespace != self.namespace):
             return False
+        if self.name and entry.name != self.name:
+            return False
         if self.labels and not self.labels(entry.labels):
             return False
         return self.fields is None or self.fields(entry.decode())
+
+
+def _one_name(text: str) -> str:
+    for term in text.split(","):
+        if term.strip().startswith("metadata.name="):
+            return term.partition("=")[2].lstrip("=").strip()
+    return ""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import uvicorn
@@ -16,7 +16,8 @@ from sandbox.apiserver.maintenance import keep_quota_status
 from sandbox.apiserver.pki import ServerIdentity
 from sandbox.apiserver.server import Cluster, open_cluster
 
-_STOP_S = 3
+_STOP_S = 1
+_LAST_WORDS_S = 0.2
 
 
 class _Server(uvicorn.Server):
@@ -33,6 +34,11 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._cluster.store.closing = True
         self._cluster.store.wake_all()
+        await asyncio.sleep(_LAST_WORDS_S)
+        # A TLS connection closes only when the other side says so too; an idle client says nothing for long.
+        for connection in list(self.server_state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
         await super().shutdown(sockets)
 
 
@@ -58,8 +64,12 @@ async def serve(
     started: Callable[[Cluster], None],
     *,
     history: int = 4000,
+    before_end: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
-    """Opens the cluster under `data`, serves it on the socket, calls `started`, returns after `stop` is set."""
+    """Opens the cluster under `data`, serves it on the socket, calls `started`, returns after `stop` is set.
+
+    `before_end` runs while the API still answers: those who use it get to finish.
+    """
     cluster = open_cluster(data, history)
     bootstrap(cluster)
     identity = ServerIdentity(data / "pki")
@@ -84,6 +94,8 @@ async def serve(
     waiting = asyncio.create_task(stop.wait())
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
+    if before_end is not None:
+        await before_end()
     quotas.cancel()
     server.should_exit = True
     await serving

@@ -10,7 +10,7 @@ from sandbox.apiserver import logs
 from sandbox.apiserver.bodies import Answer, json_answer
 from sandbox.apiserver.call import Call, DeleteOptions
 from sandbox.apiserver.changes import Target
-from sandbox.apiserver.errors import conflict, method_not_allowed
+from sandbox.apiserver.errors import bad_request, conflict, method_not_allowed
 from sandbox.apiserver.routes import Route
 from sandbox.apiserver.server import Cluster
 
@@ -42,8 +42,17 @@ class Subresources:
         entry = self._cluster.reads.get(route.resource, route.namespace, route.name)
         pod = entry.decode()
         container = logs.container_of(pod, call.query.get("container", ""))
-        logs.check_started(pod, container)
-        reader = logs.LogReader(self._cluster.logs / entry.uid / f"{container}.log", call)
+        folder = self._cluster.logs / entry.uid
+        if call.flag("previous"):
+            path = folder / f"{container}.previous.log"
+            if not path.exists():
+                raise bad_request(
+                    f'previous terminated container "{container}" in pod "{route.name}" not found'
+                )
+        else:
+            logs.check_started(pod, container)
+            path = folder / f"{container}.log"
+        reader = logs.LogReader(path, call)
         return Answer(
             200, content_type="text/plain", stream=self._log_stream(reader, route, entry.uid, container)
         )
