@@ -206,7 +206,7 @@ class CopyPass:
     def _start(self, file: _File) -> None:
         pending = file.pending
         if pending.names == 1:
-            self.agenda.urgent.append((CopyOne(file.path), file))
+            self._copy_one(file)
             return
         self.links.add([Link(0, pending.device, pending.inode, file.path)])
         key = (pending.device, pending.inode)
@@ -234,14 +234,19 @@ class CopyPass:
             self._finish(file, known, linked=False)
         else:
             inode.path = file.path
-            self.agenda.urgent.append((CopyOne(file.path), file))
+            self._copy_one(file)
+
+    def _copy_one(self, file: _File) -> None:
+        begun = self.listing.begun(file.path) if file.pending.large else None
+        if begun is not None:
+            file.hashes = begun[2]
+        self.agenda.urgent.append((CopyOne(file.path, begun[:2] if begun else None), file))
 
     def _file_result(self, file: _File, task: object, result: object) -> None:
         if isinstance(result, Hashed) and isinstance(task, CopyRange):
             self._range_copied(file, task, result)
         elif isinstance(result, Begun):
-            file.begun = result
-            self.agenda.push(_ranges(file, result))
+            self._begun(file, result)
         elif isinstance(result, Done):
             self.tally.copied_files += 1
             self.tally.copied_bytes += result.copied_bytes
@@ -253,6 +258,15 @@ class CopyPass:
         elif isinstance(result, Failed):
             self._give_up(file, result)
 
+    def _begun(self, file: _File, begun: Begun) -> None:
+        file.begun = begun
+        if not begun.resumed:
+            file.hashes.clear()
+            self.listing.forget(file.path)
+        self.progress.bytes += len(file.hashes) * RANGE_BYTES
+        if not self._complete_large(file, begun):
+            self.agenda.push(_ranges(file, begun))
+
     def _range_copied(self, file: _File, task: CopyRange, result: Hashed) -> None:
         begun = file.begun
         assert begun is not None  # noqa: S101
@@ -261,19 +275,27 @@ class CopyPass:
                 self.tally.fail([result.problem])
             file.failed = True
         file.hashes[task.start // RANGE_BYTES] = result.digest
+        if not file.failed:
+            self.listing.keep_range(
+                file.path, begun.identity, begun.destination_inode, task.start // RANGE_BYTES, result.digest
+            )
         file.copied_bytes += result.copied_bytes
         self.progress.bytes += task.end - task.start
         self.progress.path = file.path
-        size = begun.identity[1]
-        ranges = -(-size // RANGE_BYTES)
+        self._complete_large(file, begun)
+
+    def _complete_large(self, file: _File, begun: Begun) -> bool:
+        """Whether all ranges of a large file are there; then it gets its attributes."""
+        ranges = -(-begun.identity[1] // RANGE_BYTES)
         if len(file.hashes) < ranges:
-            return
+            return False
         if file.failed:
             self._give_up(file, Failed(None))
-            return
+            return True
         digest = combined([file.hashes[i] for i in range(ranges)])
         complete = Complete(file.path, begun.identity, begun.destination_inode, digest, file.copied_bytes)
         self.agenda.urgent.append((complete, file))
+        return True
 
     def _copied(self, file: _File, done: Done) -> None:
         if file.pending.names > 1:
@@ -360,7 +382,10 @@ class CopyPass:
 
 def _ranges(file: _File, begun: Begun) -> Iterator[tuple[object, object]]:
     size = begun.identity[1]
+    done = frozenset(file.hashes)
     for start in range(0, size, RANGE_BYTES):
+        if start // RANGE_BYTES in done:
+            continue
         end = min(start + RANGE_BYTES, size)
         yield CopyRange(file.path, start, end, begun.identity, begun.destination_inode), file
 

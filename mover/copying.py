@@ -50,7 +50,9 @@ class Copying(Making):
         if isinstance(task, CopyRange):
             return self.copy_range(task)
         if isinstance(task, CopyOne):
-            return self._on_entry(task.path, self._copy_one)
+            return self._on_entry(
+                task.path, lambda source, into, name: self.copy_one(source, into, name, task)
+            )
         if isinstance(task, LinkTo):
             return self._on_entry(task.path, lambda source, into, name: self._link(into, name, task))
         assert isinstance(task, Complete)  # noqa: S101

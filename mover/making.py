@@ -16,6 +16,7 @@ from mover.listing import LETTERS, RANGE_BYTES, device_content, file_content, li
 from mover.protocol import (
     Begun,
     Complete,
+    CopyOne,
     CopyRange,
     Done,
     Failed,
@@ -189,13 +190,18 @@ class Making:
                 return Failed(None, vanished=True)
             return Failed(self.problem(path, error))
 
-    def _copy_one(self, source: int, into: int, name: bytes) -> Done | Begun:
+    def copy_one(self, source: int, into: int, name: bytes, task: CopyOne) -> Done | Begun:
+        """Copies an entry, or begins a large file, or goes on with one that an interrupted run had begun."""
         st = status(name, source)
         if stat.S_ISREG(st.st_mode) and st.st_size > RANGE_BYTES:
+            if task.begun is not None and task.begun[0] == identity(st):
+                there = status_or_none(name, into)
+                if there is not None and (there.st_ino, there.st_size) == (task.begun[1], st.st_size):
+                    return Begun(identity(st), there.st_ino, resumed=True)
             out = self._create(into, name, st, fresh=False)
             try:
                 os.ftruncate(out, st.st_size)
-                return Begun(identity(st), os.fstat(out).st_ino)
+                return Begun(identity(st), os.fstat(out).st_ino, resumed=False)
             finally:
                 os.close(out)
         if stat.S_IFMT(st.st_mode) not in LETTERS or stat.S_ISDIR(st.st_mode):

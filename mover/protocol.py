@@ -243,16 +243,21 @@ class Left(NamedTuple):
 
 
 class CopyOne(NamedTuple):
-    """Task: copy one entry whose inode has several names, or begin a large file."""
+    """Task: copy one entry whose inode has several names, or begin a large file.
+
+    `begun`: the identity in the source and the inode of the copy with which an interrupted run had begun it.
+    """
 
     path: bytes
+    begun: tuple[Identity, int] | None = None
 
 
 class Begun(NamedTuple):
-    """Result of CopyOne for a large file: made in the destination, empty."""
+    """Result of CopyOne for a large file: made in the destination, empty or as the interrupted run left it."""
 
     identity: Identity
     destination_inode: int
+    resumed: bool
 
 
 class Failed(NamedTuple):

@@ -196,7 +196,7 @@ def _pass(current: Run, source: Tree, destination: Tree, state: State) -> None:
     if not final:
         # After this, a write through a memory map changes the ctime again, so that the next pass sees it.
         sync_file_system(source.fd)
-    listing = Listing(state, trust=not request.full)
+    listing = Listing(state, trust=not request.full, racy_ns=started_ns - RACY_NS)
     current.progress.begin("copy", listing.totals())
     one_pass = CopyPass(current.rules, listing, current.tally, current.progress)
     job = Copying(

@@ -9,12 +9,14 @@ import fcntl
 import json
 import os
 import sqlite3
+import struct
 import time
 
 from blake3 import blake3
 
 from mover import VERSION
 from mover.errors import MoverError, reason_of
+from mover.protocol import Identity
 from mover.tree import DIRECTORY, LEFT_OUT_OF_ROOT, STATE_NAME, Tree, entries
 
 REMOVING = "user.holdfast.removing"
@@ -28,6 +30,8 @@ _FILES = (
     b"holdfast-probe",
     b"lock",
 )
+
+_BEGUN = struct.Struct(">QQqqQ")
 
 
 def sync_file_system(fd: int) -> None:
@@ -190,8 +194,9 @@ def existing(destination: Tree) -> State | None:
 class Listing:
     """The listing database. Rows are trusted by the next pass only after the data that they speak of was written back."""
 
-    def __init__(self, state: State, *, trust: bool) -> None:
+    def __init__(self, state: State, *, trust: bool, racy_ns: int) -> None:
         self._state = state
+        self.racy_ns = racy_ns
         if not trust:
             state.distrust()
         try:
@@ -213,6 +218,10 @@ class Listing:
         execute(
             """CREATE TABLE IF NOT EXISTS stretches (directory BLOB, run INT, first BLOB, rows BLOB,
                PRIMARY KEY (directory, run, first)) WITHOUT ROWID"""
+        )
+        execute(
+            """CREATE TABLE IF NOT EXISTS ranges (path BLOB, number INT, mark BLOB, digest BLOB,
+               PRIMARY KEY (path, number)) WITHOUT ROWID"""
         )
         self._earlier: list[int] = [run for (run,) in execute("SELECT run FROM totals ORDER BY run")]
         self.run = (self._earlier[-1] if self._earlier else 0) + 1
@@ -252,6 +261,25 @@ class Listing:
                 (_key(directory), self.run, first, rows),
             )
 
+    def keep_range(self, path: bytes, identity: Identity, inode: int, number: int, digest: bytes) -> None:
+        """Keeps that a range of a large file was copied, so that an interrupted run can go on after it."""
+        if identity[3] < self.racy_ns:
+            row = (_key(path), number, _BEGUN.pack(*identity, inode), digest)
+            self._database.execute("INSERT OR REPLACE INTO ranges VALUES (?, ?, ?, ?)", row)
+
+    def begun(self, path: bytes) -> tuple[Identity, int, dict[int, bytes]] | None:
+        """A large file that an interrupted run had begun: identity in the source, inode of the copy, hashes of its ranges."""
+        query = "SELECT number, mark, digest FROM ranges WHERE path = ?"
+        rows = self._database.execute(query, (_key(path),)).fetchall()
+        if len({mark for _, mark, _ in rows}) != 1:
+            return None
+        one, size, mtime_ns, ctime_ns, inode = _BEGUN.unpack(rows[0][1])
+        return (one, size, mtime_ns, ctime_ns), inode, {number: digest for number, _, digest in rows}
+
+    def forget(self, path: bytes) -> None:
+        """Forgets the ranges of a file that begins anew."""
+        self._database.execute("DELETE FROM ranges WHERE path = ?", (_key(path),))
+
     def tick(self) -> None:
         """Makes what was kept durable from time to time."""
         if time.monotonic() - self._last_s >= CHECKPOINT_S:
@@ -268,6 +296,7 @@ class Listing:
         """The pass came to its end: earlier rows are no longer needed."""
         self._database.execute("DELETE FROM stretches WHERE run < ?", (self.run,))
         self._database.execute("DELETE FROM totals WHERE run < ?", (self.run,))
+        self._database.execute("DELETE FROM ranges")
         self._database.execute(
             "UPDATE totals SET files = ?, bytes = ? WHERE run = ?", (files, total_bytes, self.run)
         )

@@ -38,7 +38,9 @@ sys.exit(main(sys.argv[1:]))
 
 def spoiled(patch: str, *arguments: object) -> Outcome:
     line = [sys.executable, "-c", SPOILED.format(patch=patch), *map(str, arguments)]
-    done = subprocess.run(line, capture_output=True, env=environment(), timeout=60, check=False)
+    done = subprocess.run(
+        line, capture_output=True, env=environment(), timeout=60, check=False, start_new_session=True
+    )
     lines = [json.loads(text) for text in done.stdout.splitlines()]
     return Outcome(done.returncode, lines[-1] if lines else {}, [], done.stderr.decode())
 

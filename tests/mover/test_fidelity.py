@@ -162,7 +162,7 @@ def test_what_an_ordinary_user_cannot_keep_is_known_before_and_never_equal_by_si
     classes = {limit["class"] for limit in done.result["not_kept"]}  # type: ignore[attr-defined]
     assert {"owner", "devices", "xattr:trusted"} <= classes
     strict = verify(source, destination, user=12345)
-    assert (strict.code, strict.classes()) == (1, {"owner": {"other"}})
+    assert (strict.code, strict.classes()) == (1, {"owner": {"other"}}), strict.errors
     copy(source, destination, user=12345)
     accepting = verify(source, destination, "--accept", "owner", user=12345)
     assert (accepting.code, accepting.result["outcome"]) == (0, "equal")

@@ -12,6 +12,7 @@ import pytest
 
 from tests.mover import walker
 from tests.mover.support import believable, command, copy, environment, needs_root, verify
+from tests.mover.test_failures import spoiled
 from tests.support.waiting import until
 
 KILLS = 200
@@ -136,3 +137,37 @@ def test_a_damaged_listing_costs_time_and_nothing_else(tmp_path: Path) -> None:
     done = copy(source, destination)
     assert (done.code, done.result["unchanged_files"]) == (0, 0)
     assert verify(source, destination).code == 0
+
+
+def test_a_large_file_goes_on_where_it_was_killed(tmp_path: Path) -> None:
+    source, destination = tmp_path / "source", tmp_path / "destination"
+    source.mkdir()
+    destination.mkdir()
+    with open(source / "large", "wb") as file:
+        file.truncate(300 << 20)
+        for part in range(5):
+            file.seek(part * (64 << 20) + 12345)
+            file.write(os.urandom(1 << 20))
+    settled(source / "large")
+    patch = """
+import mover.pool, mover.state, signal, time
+mover.pool.TICK_S = mover.state.CHECKPOINT_S = 0
+def pread(fd, size, offset):
+    if offset >= 192 << 20 and name_of(fd) == "large":
+        time.sleep(0.5)  # the coordinator hears of the ranges before
+        os.killpg(0, signal.SIGKILL)
+    return real_pread(fd, size, offset)
+os.pread = pread
+"""
+    arguments = ("copy", "--source", source, "--destination", destination, "--staging-mark", "token")
+    assert spoiled(patch, *arguments, "--processes", 1, "--threads", 1).code == -signal.SIGKILL
+    done = copy(source, destination)
+    assert done.code == 0
+    assert int(str(done.result["copied_bytes"])) < 3 << 20, "two of five islands were left"
+    assert verify(source, destination).code == 0
+    assert walker.digests(destination) == walker.digests(source)
+
+
+def settled(path: Path) -> None:
+    """Waits until the mover would trust the file: two seconds after its last change."""
+    until(lambda: time.time() - path.stat().st_ctime > 2.2, timeout_s=10, what="the file to be old enough")

@@ -20,7 +20,9 @@ def paths(root: Path) -> list[bytes]:
     found = []
     for directory, directories, files in os.walk(base):
         if directory == base:
-            directories[:] = [n for n in directories if n not in IGNORED or not is_directory(os.path.join(base, n))]
+            directories[:] = [
+                n for n in directories if n not in IGNORED or not is_directory(os.path.join(base, n))
+            ]
         for name in [*directories, *files]:
             found.append(os.path.relpath(os.path.join(directory, name), base))
     return sorted(found)
