@@ -77,6 +77,8 @@ def settle_environment(place: Path, database: int) -> None:
     os.environ["HOLDFAST_REDIS_URL"] = redis(place).url(database)
     os.environ["HOLDFAST_DATA"] = str(place / f"data-{database}")
     os.environ["HOLDFAST_SECRET_KEY"] = "only-for-tests"
+    (place / "static").mkdir(exist_ok=True)
+    os.environ["HOLDFAST_STATIC_ROOT"] = str(place / "static")
 
 
 def ensure() -> Path:
