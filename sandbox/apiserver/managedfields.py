@@ -243,8 +243,10 @@ def apply(live: Json | None, config: Json, writer: Writer, types: ListTypes, *, 
     held = set().union(*(owner.paths for owner in others)) if others else set()
     dropped = (mine.paths if mine else set()) - wanted.keys() - held
     merged = _merge(copy.deepcopy(live) if live else {}, config, (), types)
-    for path in sorted(dropped, key=len, reverse=True):
-        _remove_path(merged, path, types, held | wanted.keys())
+    # Items before their fields: without its key fields an item could not be found any more.
+    for path in sorted(dropped, key=len):
+        if not _is_key_field(path):
+            _remove_path(merged, path, held | wanted.keys())
     if mine is None:
         mine = Owner(writer.manager, "Apply", writer.api_version, writer.subresource, writer.time, set())
         owners.append(mine)
@@ -334,14 +336,21 @@ def _merge_items(live: list[Any], config: list[Any], names: Path, keys: Path, ty
     return merged
 
 
-def _remove_path(item: Json, path: Path, types: ListTypes, kept: set[Path]) -> None:
+def _is_key_field(path: Path) -> bool:
+    """Whether a path is a field by which its list item is known."""
+    if len(path) < 2 or not path[-2].startswith("k:"):
+        return False
+    return path[-1].removeprefix("f:") in json.loads(path[-2][2:])
+
+
+def _remove_path(item: Json, path: Path, kept: set[Path]) -> None:
     """Removes what a path leads to, unless something under it is kept; and the containers it leaves empty."""
     if any(other[: len(path)] == path for other in kept):
         return
     trail: list[tuple[Any, Any]] = []
     node: Any = item
-    for depth, element in enumerate(path):
-        place = _locate(node, element, path[:depth], types)
+    for element in path:
+        place = _locate(node, element)
         if place is None:
             return
         trail.append((node, place))
@@ -352,7 +361,8 @@ def _remove_path(item: Json, path: Path, types: ListTypes, kept: set[Path]) -> N
             return
 
 
-def _locate(node: Any, element: str, _before: Path, _types: ListTypes) -> Any:
+def _locate(node: Any, element: str) -> Any:
+    """The key or index in a container that an element of a path means; None when it is not there."""
     kind, _, rest = element.partition(":")
     if kind == "f":
         return rest if isinstance(node, dict) and rest in node else None

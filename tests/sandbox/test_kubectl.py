@@ -90,7 +90,7 @@ def test_apply_says_created_unchanged_and_configured(kubectl: Kubectl) -> None:
 
 
 def test_a_server_side_apply_conflict_is_shown(kubectl: Kubectl) -> None:
-    manifest = "{apiVersion: v1, kind: ConfigMap, metadata: {name: shared, namespace: shop}, data: {a: %s}}"
+    manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: shared, namespace: shop}\ndata: {a: %s}"
     kubectl("apply", "--server-side", "--field-manager=one", "-f", "-", given=manifest % "first")
     shown = kubectl(
         "apply", "--server-side", "--field-manager=two", "-f", "-", given=manifest % "second", fails=True
