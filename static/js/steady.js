@@ -10,8 +10,8 @@
     return name === "data-follow" || (KEPT[element.nodeName] || []).indexOf(name) >= 0;
   }
 
-  function same(have, want) {
-    return have.nodeType === want.nodeType && have.nodeName === want.nodeName && (have.id || "") === (want.id || "");
+  function key(node) {
+    return node.nodeName + "#" + (node.id || "");
   }
 
   function attributes(have, want) {
@@ -33,36 +33,49 @@
     if (have.nodeName !== "TEXTAREA" && have.nodeName !== "SELECT") children(have, want, added);
   }
 
+  // Pairs of what stays, in order: the longest common run of kinds and ids, where an element outweighs any white space.
+  function pairs(old, fresh) {
+    var found = [], from = 0, end = 0;
+    while (from < old.length && from < fresh.length && key(old[from]) === key(fresh[from])) found.push([from, from++]);
+    var tail = [];
+    while (old.length - end > from && fresh.length - end > from && key(old[old.length - 1 - end]) === key(fresh[fresh.length - 1 - end])) {
+      end++;
+      tail.unshift([old.length - end, fresh.length - end]);
+    }
+    var rows = old.length - end - from, columns = fresh.length - end - from, best = [];
+    for (var i = rows; i >= 0; i--) {
+      best[i] = [];
+      for (var j = columns; j >= 0; j--) {
+        if (i === rows || j === columns) { best[i][j] = 0; continue; }
+        var node = old[from + i];
+        var weight = key(node) === key(fresh[from + j]) ? (node.nodeType === Node.ELEMENT_NODE ? 1000 : 1) : 0;
+        best[i][j] = Math.max(weight && weight + best[i + 1][j + 1], best[i + 1][j], best[i][j + 1]);
+      }
+    }
+    for (var r = 0, c = 0; r < rows && c < columns;) {
+      if (best[r][c] === best[r + 1][c]) r++;
+      else if (best[r][c] === best[r][c + 1]) c++;
+      else found.push([from + r++, from + c++]);
+    }
+    return found.concat(tail);
+  }
+
   function children(have, want, added) {
-    var wanted = {}, keyed = {};
-    Array.from(want.children).forEach(function (each) { if (each.id) wanted[each.id] = true; });
-    Array.from(have.children).forEach(function (each) {
-      if (!each.id) return;
-      if (wanted[each.id]) keyed[each.id] = each; else each.remove();
-    });
+    var old = Array.from(have.childNodes), fresh = Array.from(want.childNodes);
+    var stays = pairs(old, fresh), kept = new Map(), staying = new Set();
+    stays.forEach(function (pair) { kept.set(fresh[pair[1]], old[pair[0]]); staying.add(old[pair[0]]); });
+    old.forEach(function (each) { if (!staying.has(each)) each.remove(); });
     var at = have.firstChild;
-    Array.from(want.childNodes).forEach(function (next) {
-      var found = (next.id && keyed[next.id]) || ahead(at, next);
-      if (!found) {
+    fresh.forEach(function (next) {
+      var found = kept.get(next);
+      if (found) {
+        at = found.nextSibling;
+        one(found, next, added);
+      } else {
         have.insertBefore(next, at);
         if (next.nodeType === Node.ELEMENT_NODE) added.push(next);
-        return;
       }
-      // What stands between and has no id has gone.
-      while (at && at !== found && !at.id && follows(at, found)) { var gone = at; at = at.nextSibling; gone.remove(); }
-      if (at === found) at = at.nextSibling; else have.insertBefore(found, at);
-      one(found, next, added);
     });
-    while (at) { var rest = at; at = at.nextSibling; rest.remove(); }
-  }
-
-  function ahead(at, next) {
-    for (; at && !at.id; at = at.nextSibling) if (same(at, next)) return at;
-    return null;
-  }
-
-  function follows(node, later) {
-    return Boolean(node.compareDocumentPosition(later) & Node.DOCUMENT_POSITION_FOLLOWING);
   }
 
   htmx.defineExtension("steady", {

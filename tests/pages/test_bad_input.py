@@ -20,16 +20,8 @@ from tests.pages.making import claim, cluster, draft
 pytestmark = pytest.mark.django_db
 
 HTMX = {"HX-Request": "true", "HX-Current-URL": "http://testserver/claims/?q=photos"}
-# What people and programs paste: too long, markup, NUL, lone and wide letters, bidi, formulas, nothing.
-ODD = (
-    "x" * 100_000,
-    "<script>alert(1)</script>",
-    "a\x00b",
-    "\U0001f600 \u202egnp.exe",
-    "'; drop table x; --",
-    "={{7*7}}",
-    " ",
-)
+# What people and programs paste: too long; markup, NUL, wide and bidirectional letters, SQL, templates; nothing.
+ODD = ("x" * 100_000, "<script>alert(1)</script>\x00\U0001f600\u202e'; drop table x; --{{7*7}}", " ")
 
 
 @pytest.fixture
