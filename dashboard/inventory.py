@@ -21,6 +21,7 @@ from dashboard.protection import Assessment, Declared, assess
 
 CHUNK = 500
 EVENTS_KEPT = 10  # a claim
+LARGEST_BYTES = 2**63 - 1  # what a column holds; Kubernetes itself stops there
 Key = tuple[str, str]  # namespace, name
 
 
@@ -97,7 +98,7 @@ def refresh_claims(
 def _save_claims(row: models.Cluster, reading: Reading, claims: Sequence[Claim], at: datetime) -> int:
     """Upserts the claims whose row differs; the number of those."""
     users = _Users(reading)
-    wanted = {claim.uid: _fields(claim, reading, users) for claim in claims}
+    wanted = {claim.uid: _fitting(models.Claim, _fields(claim, reading, users)) for claim in claims}
     known = {
         old["uid"]: old
         for old in row.claims.filter(uid__in=list(wanted)).values("uid", "gone_at", *CLAIM_FIELDS)
@@ -115,6 +116,12 @@ def _save_claims(row: models.Cluster, reading: Reading, claims: Sequence[Claim],
         update_fields=[*CLAIM_FIELDS, "seen_at", "gone_at"],
     )
     return len(rows)
+
+
+def _fitting(model: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values, cut to their columns: one odd text that somebody put into the cluster must not stop the inventory."""
+    limits = _LIMITS[model]
+    return {k: v[: limits[k]] if k in limits and isinstance(v, str) else v for k, v in values.items()}
 
 
 class _Users:
@@ -160,7 +167,7 @@ def _fields(claim: Claim, reading: Reading, users: _Users) -> dict[str, Any]:
         "name": claim.name,
         "phase": claim.phase,
         "deleting": claim.deleting,
-        "size_bytes": claim.capacity_bytes or claim.requested_bytes,
+        "size_bytes": min(claim.capacity_bytes or claim.requested_bytes, LARGEST_BYTES),
         "storage_class": claim.storage_class or "",
         "access_modes": ", ".join(claim.access_modes),
         "volume_name": claim.volume_name,
@@ -362,6 +369,8 @@ def _source(item: GitSource) -> models.GitOpsFact:
 
 def _replace_all(model: type[Any], row: models.Cluster, rows: Sequence[Any], at: datetime) -> None:
     """Upserts `rows` by UID and marks every other row of the cluster gone."""
+    for fact in rows:
+        fact.__dict__.update(_fitting(model, fact.__dict__))
     uids = [fact.uid for fact in rows]
     model.objects.filter(cluster=row, gone_at__isnull=True).exclude(uid__in=uids).update(gone_at=at)
     columns = [f.name for f in model._meta.concrete_fields if f.name not in {"id", "cluster", "uid"}]
@@ -375,3 +384,7 @@ CLAIM_FIELDS = [
     for f in models.Claim._meta.concrete_fields
     if f.name not in {"id", "cluster", "uid", "seen_at", "gone_at"}
 ]
+_LIMITS = {
+    model: {f.name: f.max_length for f in model._meta.concrete_fields if f.max_length}
+    for model in (models.Claim, models.NamespaceFact, models.GitOpsFact)
+}
