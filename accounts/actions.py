@@ -121,6 +121,8 @@ def grant(
 def revoke(*, user: User, role: str, by: User | None, source: str = Grant.Source.LOCAL) -> bool:
     """Take a role away; False when it was not held. Raises `Refused`, `NotGranted` for the last admin."""
     _check_may_change(by, user)
+    if role not in Role.values:
+        return False
     if role == Role.ADMIN and by is not None:
         _check_an_admin_remains(without=user)
     held = Grant.objects.select_for_update().filter(user=user, role=role, source=source).first()

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
@@ -57,16 +57,27 @@ class RequestContext:
                 None, (settings.HOLDFAST_PROXY_USER_HEADER, settings.HOLDFAST_PROXY_GROUPS_HEADER)
             ):
                 request.META.pop(header_key(name), None)
+        _drop_odd_cookies(request)
         given = request.META.get("HTTP_X_REQUEST_ID", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         tokens = context.request_id.set(request_id), context.address.set(client_address(request))
         try:
-            response = self.get_response(request)
+            response = (
+                HttpResponseBadRequest("No address has a NUL in it.", content_type="text/plain")
+                if "\x00" in request.path_info
+                else self.get_response(request)
+            )
         finally:
             context.request_id.reset(tokens[0])
             context.address.reset(tokens[1])
         response["X-Request-ID"] = request_id
         return response
+
+
+def _drop_odd_cookies(request: HttpRequest) -> None:
+    """Forgets cookies with a NUL, which a quoted cookie can hold and no text of PostgreSQL: they are none of ours."""
+    for name in [name for name, value in request.COOKIES.items() if "\x00" in value]:
+        del request.COOKIES[name]
 
 
 class ProxySignIn:

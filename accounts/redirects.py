@@ -37,7 +37,10 @@ def page_of(request: HttpRequest) -> str:
     )
     if not shown:
         return request.get_full_path() if request.method == "GET" else "/"
-    parts = urlsplit(shown)
+    try:
+        parts = urlsplit(shown)
+    except ValueError:  # such as http://[
+        return "/"
     if parts.netloc != request.get_host():
         return "/"
     return parts.path + (f"?{parts.query}" if parts.query else "")
