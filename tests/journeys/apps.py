@@ -65,6 +65,22 @@ def make_app(driver: Driver, *, storage_class: str = "ceph-block", files: int = 
     return app
 
 
+def make_claim(driver: Driver) -> App:
+    """Two namespaces and a bound claim `data` that nothing uses: enough for checks."""
+    tag = uuid.uuid4().hex[:6]
+    app = App(driver, f"from-{tag}", f"to-{tag}")
+    for name in (app.source, app.destination):
+        apply(driver, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    apply(driver, claim_manifest(app.source, "data"))
+
+    def bound() -> bool:
+        claim = driver.adapter.get_claim(app.source, "data")
+        return claim is not None and claim.phase == "Bound"
+
+    until(bound, timeout_s=60, what="the claim to be bound")
+    return app
+
+
 def ready(driver: Driver, namespace: str) -> bool:
     return any(pod.ready for pod in driver.adapter.list_pods(namespace))
 
@@ -86,7 +102,9 @@ def fill(directory: Path, files: int) -> None:
         sparse.write(b"island")
 
 
-def claim_manifest(namespace: str, name: str, *, storage_class: str = "ceph-block", size: str = "1Gi") -> dict[str, Any]:
+def claim_manifest(
+    namespace: str, name: str, *, storage_class: str = "ceph-block", size: str = "1Gi"
+) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
@@ -113,7 +131,11 @@ def deployment(namespace: str, claim: str, *, replicas: int = 1) -> dict[str, An
                 "metadata": {"labels": labels},
                 "spec": {
                     "containers": [
-                        {"name": "app", "image": "app:1", "volumeMounts": [{"name": "data", "mountPath": "/data"}]}
+                        {
+                            "name": "app",
+                            "image": "app:1",
+                            "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+                        }
                     ],
                     "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}],
                 },
@@ -123,5 +145,13 @@ def deployment(namespace: str, claim: str, *, replicas: int = 1) -> dict[str, An
 
 
 def apply(driver: Driver, manifest: dict[str, Any]) -> None:
-    command = ["kubectl", "--kubeconfig", str(driver.sandbox.kubeconfig), "apply", "--validate=false", "-f", "-"]
+    command = [
+        "kubectl",
+        "--kubeconfig",
+        str(driver.sandbox.kubeconfig),
+        "apply",
+        "--validate=false",
+        "-f",
+        "-",
+    ]
     subprocess.run(command, input=json.dumps(manifest).encode(), check=True, capture_output=True, timeout=60)

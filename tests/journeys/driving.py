@@ -97,7 +97,9 @@ class Driver:
             if found.state in states and (not step or found.current_step == step):
                 return found
             if found.state in TROUBLE and found.state not in states:
-                raise RuntimeError(f"{found.state} at {found.current_step}: {json.dumps(found.problem, indent=1)}")
+                raise RuntimeError(
+                    f"{found.state} at {found.current_step}: {json.dumps(found.problem, indent=1)}"
+                )
             return None
 
         def where() -> str:
@@ -119,8 +121,10 @@ class Driver:
             if found.current_step == step:
                 return found
             if found.state in TROUBLE:
-                raise RuntimeError(f"{found.state} at {found.current_step}: {json.dumps(found.problem, indent=1)}")
-            engine.tick(migration.pk)
+                raise RuntimeError(
+                    f"{found.state} at {found.current_step}: {json.dumps(found.problem, indent=1)}"
+                )
+            self.tick(migration)
             return None
 
         found = until(look, timeout_s=timeout_s, what=step, every_s=0.1)
@@ -129,14 +133,20 @@ class Driver:
 
     def confirm_test(self, migration: Migration) -> Migration:
         migration = self.until(migration, State.WAITING, step="test")
-        gates.confirm_test(by=self.operator, migration=migration, note="Pictures open; the newest one is there.")
+        gates.confirm_test(
+            by=self.operator, migration=migration, note="Pictures open; the newest one is there."
+        )
         return migration
 
     def approve(self, migration: Migration) -> Migration:
         migration = self.until(migration, State.WAITING, step="sign-off")
         request = migration.sign_off_requests.get(state="open")
         signing.decide(
-            by=self.approver, request=request, kind=Decision.Kind.APPROVE, text="", covers_digest=request.covers_digest
+            by=self.approver,
+            request=request,
+            kind=Decision.Kind.APPROVE,
+            text="",
+            covers_digest=request.covers_digest,
         )
         return migration
 
@@ -154,4 +164,6 @@ class Driver:
 
 def durations(migration: Migration) -> str:
     """Seconds a step, for a failure's message."""
-    return ", ".join(f"{run.step}.{run.attempt} {run.duration.total_seconds():.1f}" for run in migration.runs.all())
+    return ", ".join(
+        f"{run.step}.{run.attempt} {run.duration.total_seconds():.1f}" for run in migration.runs.all()
+    )

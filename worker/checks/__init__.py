@@ -23,6 +23,7 @@ CHECKS: tuple[Callable[[Context], Iterable[Check]], ...] = (
     gitops.owner,
     gitops.destination_owner,
     gitops.repository,
+    gitops.left_behind,
     access.rules,
     access.mover_allowed,
     people.approver,

@@ -2,10 +2,20 @@
 
 from collections.abc import Iterable
 
+from gitops.errors import GitOpsError
+from gitops.locate import declared
 from migrations_app.models import GitMode
 from worker import gitside
 from worker.checks.check import Check, passed, stop, warn
 from worker.context import Context
+
+# What an application often needs beside its workloads and claims. Holdfast moves none of it.
+_BESIDE = (
+    "Service ConfigMap Secret SealedSecret ExternalSecret Ingress HTTPRoute IngressRoute ServiceAccount Role RoleBinding "
+    "NetworkPolicy CiliumNetworkPolicy PodDisruptionBudget HorizontalPodAutoscaler ScaledObject CronJob Job Deployment "
+    "StatefulSet DaemonSet PersistentVolumeClaim Certificate ServiceMonitor PodMonitor HelmRelease ResourceQuota LimitRange"
+).split()
+_SHOWN = 20
 
 
 def owner(context: Context) -> Iterable[Check]:
@@ -140,3 +150,33 @@ def repository(context: Context) -> Iterable[Check]:
             title,
             f"{len(found.deploy_paths)} files change at Deploy, {len(found.release_paths)} at Release.",
         )
+
+
+def left_behind(context: Context) -> Iterable[Check]:
+    """What Git declares in the source beside what is moved: the application may not start without it."""
+    title = "What stays in the source"
+    migration = context.migration
+    row = gitside.row_for(migration)
+    owned = migration.source_owner.get("kind") == "Kustomization" and not migration.within_namespace
+    if migration.git_mode == GitMode.NONE or not owned or row is None:
+        yield passed("git-left-behind", title, "Nothing that Holdfast could see in Git.")
+        return
+    try:
+        clone = gitside.repository(row)
+        found = declared(clone.tree(clone.refresh()), gitside.flux_path(migration.source_owner), _BESIDE)
+    except GitOpsError as error:
+        yield warn("git-left-behind", title, f"It could not be read: {error.what}", "Look for yourself.")
+        return
+    moved = set(gitside.source_objects(migration))
+    left = [ref for ref in found if ref not in moved and ref.namespace in {"", migration.source_namespace}]
+    if not left:
+        yield passed("git-left-behind", title, "Git declares nothing else there.")
+        return
+    names = [f"{ref.kind} {ref.name}" for ref in left]
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    yield warn(
+        "git-left-behind",
+        title,
+        f"Git declares these in {migration.source_namespace} too, and they are not moved: {', '.join(names[:_SHOWN])}{more}.",
+        f"Add to {migration.destination_namespace} in Git what the application needs there, before Deploy.",
+    )

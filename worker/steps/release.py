@@ -212,12 +212,12 @@ def _remove_from_git(context: Context) -> Outcome | None:
     protect = _protect_all(context) if not _deletion_began(context) else None
     if protect is not None:
         return protect
-    found = gitside.arrival(context, gitside.removed, owner)
-    if not found.in_branch:
-        return _push_removal(context)
     gone = _check_deployed(context)
     if gone is not None:
         return gone
+    found = gitside.arrival(context, gitside.removed, owner)
+    if not found.in_branch:
+        return _push_removal(context)
     if not _arrived_once(context):
         context.evidence("git-arrived", {"head": found.head})
     # The artifact first: resumed on an old one, Flux would start the application on the source again.
