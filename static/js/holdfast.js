@@ -86,6 +86,14 @@
     log.dataset.follow = atEnd ? "on" : "off";
   }, true);
 
+  // An address that is passed on holds what was asked for, not every empty field of the form.
+  document.addEventListener("htmx:configRequest", function (event) {
+    if (event.detail.verb !== "get") return;
+    Array.from(event.detail.formData.entries()).forEach(function (each) {
+      if (each[1] === "") event.detail.formData.delete(each[0]);
+    });
+  });
+
   document.addEventListener("htmx:afterSettle", followLogs);
 
   // After a refused form the first field in error has the focus (autofocus); its words are read out with it.
