@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Concat
 from django.http import QueryDict
 
-from dashboard.models import DELETION_PATHS, Claim
+from accounts.permissions import Person, visible
+from dashboard.models import DELETION_PATHS, Claim, GitOpsFact, NamespaceFact
 from dashboard.states import Drift, Owner, Protection
 
 SORTS = {
@@ -72,6 +74,26 @@ class Filters:
                 self.drift,
             ]
         )
+
+
+def visible_gitops(user: Person, *, permission: str = "claims.view") -> QuerySet[GitOpsFact]:
+    """Flux objects that `user` may know of: in their namespaces, or the owners of their claims and namespaces.
+
+    They often live in one namespace for all teams, so their own namespace alone says too little.
+    """
+    rows = GitOpsFact.objects.filter(gone_at__isnull=True)
+    mine = visible(user, rows, "namespace", permission=permission)
+    claims = visible(user, Claim.objects.present(), "namespace", permission=permission)
+    namespaces = visible(
+        user, NamespaceFact.objects.filter(gone_at__isnull=True), "name", permission=permission
+    )
+    owners = claims.filter(
+        cluster=OuterRef("cluster"), owner_namespace=OuterRef("namespace"), owner_name=OuterRef("name")
+    )
+    holders = namespaces.filter(
+        cluster=OuterRef("cluster"), owner_name=Concat(OuterRef("namespace"), Value("/"), OuterRef("name"))
+    )
+    return rows.filter(Q(pk__in=mine.values("pk")) | Exists(owners) | Exists(holders))
 
 
 def _known(value: str, values: list[str]) -> str:

@@ -14,7 +14,7 @@ from accounts.access import needs
 from accounts.permissions import can, visible
 from dashboard.models import DELETION_PATHS, Claim, Cluster
 from dashboard.queries import Filters, find
-from dashboard.states import Owner, Protection
+from dashboard.states import Drift, Owner, Protection
 from dashboard.views import others, protect
 from dashboard.views.parts import render_part
 
@@ -55,6 +55,7 @@ def claims(request: HttpRequest) -> HttpResponseBase:
         "paths": DELETION_PATHS,
         "states": Protection.choices,
         "owners": Owner.choices,
+        "drifts": Drift.choices,
         "clusters_away": Cluster.objects.filter(away_since__isnull=False),
         "namespaces": _values(everything, "namespace"),
         "classes": _values(everything, "storage_class"),
@@ -123,7 +124,12 @@ def claim(request: HttpRequest, cluster: str, namespace: str, name: str) -> Http
     context = {
         "claim": found,
         "layers": [(Protection(layer["state"]), layer) for layer in found.facts.get("layers", [])],
-        "migrations": others.migrations_of(found),
+        "migrations": visible(
+            request.user,
+            others.migrations_of(found),
+            "source_namespace",
+            or_empty=["destination_namespace"],
+        ),
         "held": others.held_by_page([found]).get(found.key),
         "may_move": can(request.user, "migrations.edit", namespace=namespace),
         **_commands(found),

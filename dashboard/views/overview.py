@@ -8,8 +8,9 @@ from django.views.decorators.http import require_safe
 
 from accounts.access import needs
 from accounts.permissions import can, visible
-from dashboard.models import DELETION_PATHS, Claim, Cluster, GitOpsFact, ValidationRun
-from dashboard.states import Owner, Protection
+from dashboard.models import DELETION_PATHS, Claim, Cluster, ValidationRun
+from dashboard.queries import visible_gitops
+from dashboard.states import Drift, Owner, Protection
 from dashboard.views.parts import render_part
 from migrations_app.models import Migration
 from migrations_app.states import TICKING, State
@@ -23,6 +24,7 @@ _RUNNING = TICKING - {State.WAITING, State.RETAINED}
 def overview(request: HttpRequest) -> HttpResponse:
     claims = visible(request.user, Claim.objects.present(), "namespace", permission="claims.view")
     moves = _migrations(request)
+    gitops = visible_gitops(request.user)
     context = {
         "waiting": [(m, _may_act(request, m)) for m in moves.filter(state__in=_NEEDS_YOU)[:20]],
         "running": moves.filter(state__in=_RUNNING)[:20],
@@ -30,10 +32,8 @@ def overview(request: HttpRequest) -> HttpResponse:
         "risks": _risks(claims),
         "claim_count": claims.count(),
         "connections": Cluster.objects.all(),
-        "troubled": GitOpsFact.objects.filter(gone_at__isnull=True).filter(
-            Q(suspended=True) | ~Q(ready="True")
-        )[:10],
-        "gitops_count": GitOpsFact.objects.filter(gone_at__isnull=True).count(),
+        "troubled": gitops.filter(Q(suspended=True) | ~Q(ready="True"))[:10],
+        "gitops_count": gitops.count(),
         "may_start": can(request.user, "migrations.edit"),  # type: ignore[arg-type]
         "validation": ValidationRun.objects.first(),
     }
@@ -58,6 +58,8 @@ def _risks(claims: QuerySet[Claim]) -> list[dict[str, Any]]:
         **{path: Count("pk", filter=Q(**{path: Protection.UNPROTECTED})) for path, _ in DELETION_PATHS},
         orphans=Count("pk", filter=Q(owner_kind=Owner.ORPHAN)),
         unknown=Count("pk", filter=Q(weakest=Protection.UNKNOWN)),
+        undone=Count("pk", filter=Q(drift=Drift.CLUSTER_ONLY)),
+        unapplied=Count("pk", filter=Q(drift=Drift.GIT_ONLY)),
         lost=Count("pk", filter=Q(phase="Lost")),
         ending=Count("pk", filter=Q(deleting=True)),
     )
@@ -68,6 +70,16 @@ def _risks(claims: QuerySet[Claim]) -> list[dict[str, Any]]:
     rows += [
         {"count": counted["orphans"], "text": "orphans of Flux", "query": "risk=orphan"},
         {"count": counted["unknown"], "text": "with unknown protection", "query": "state=unknown"},
+        {
+            "count": counted["undone"],
+            "text": "protected in the cluster only: Git will undo it",
+            "query": "drift=cluster-only",
+        },
+        {
+            "count": counted["unapplied"],
+            "text": "protected in Git only: not applied",
+            "query": "drift=git-only",
+        },
         {"count": counted["lost"], "text": "lost their volume", "query": "phase=Lost"},
         {"count": counted["ending"], "text": "being deleted", "query": "phase=Terminating"},
     ]

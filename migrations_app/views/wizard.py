@@ -10,7 +10,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts import permissions
 from accounts.access import needs
-from dashboard.models import Claim, Cluster, GitOpsFact, NamespaceFact
+from dashboard.models import Claim, Cluster, NamespaceFact
+from dashboard.queries import visible_gitops
 from dashboard.views.parts import render_part
 from migrations_app.actions import drafting, running
 from migrations_app.forms import DestinationForm, OptionsForm, SourceForm, shown_size
@@ -177,7 +178,9 @@ def destination(request: HttpRequest, reference: str) -> HttpResponse:
     if migration is None:
         return see_other("migration", reference)
     present = {"cluster": migration.cluster, "gone_at__isnull": True}
-    kustomizations = list(GitOpsFact.objects.filter(kind="Kustomization", **present))
+    # The change goes into the path of the one that is chosen: it has to be theirs.
+    theirs = visible_gitops(request.user, permission="migrations.edit")
+    kustomizations = list(theirs.filter(kind="Kustomization", cluster=migration.cluster))
     classes = sorted(
         set(
             Claim.objects.present()
@@ -213,8 +216,10 @@ def destination(request: HttpRequest, reference: str) -> HttpResponse:
 
         if attempt(request, action):
             return see_other("wizard-options", reference)
-    names = NamespaceFact.objects.filter(**present).values_list("name", flat=True)
-    context = {"form": _focus(form), "namespaces": list(names)}
+    names = permissions.visible(
+        request.user, NamespaceFact.objects.filter(**present), "name", permission="migrations.edit"
+    )
+    context = {"form": _focus(form), "namespaces": list(names.values_list("name", flat=True))}
     status = 422 if form.errors else 200
     return render(
         request,

@@ -1,0 +1,102 @@
+"""Names of other teams' namespaces and objects appear on no page, and their Git paths cannot be written to."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from dashboard.models import Claim, Cluster, GitOpsFact, NamespaceFact
+from migrations_app.actions import drafting
+from migrations_app.models import Migration
+from tests.support.people import person
+
+pytestmark = pytest.mark.django_db
+
+SECRET = "zz-secret"
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    found = Cluster.objects.create(name="c")
+    now = timezone.now()
+
+    def claim(uid: str, namespace: str, **fields: Any) -> None:
+        Claim.objects.create(cluster=found, uid=uid, namespace=namespace, name="data", seen_at=now, **fields)
+
+    def kustomization(uid: str, name: str) -> None:
+        GitOpsFact.objects.create(
+            cluster=found,
+            uid=uid,
+            kind="Kustomization",
+            namespace="flux-system",
+            name=name,
+            ready="False",
+            message=f"{name} is broken",
+            path=f"./{name}",
+            seen_at=now,
+        )
+
+    claim("a", "team-a", owner_kind="kustomization", owner_namespace="flux-system", owner_name="apps-of-a")
+    claim("b", f"{SECRET}-b", owner_namespace="flux-system", owner_name=f"{SECRET}-apps")
+    kustomization("ka", "apps-of-a")
+    kustomization("kn", "namespaces-of-a")
+    kustomization("kb", f"{SECRET}-apps")
+    for name, owner in (("team-a", "flux-system/namespaces-of-a"), (f"{SECRET}-b", "")):
+        NamespaceFact.objects.create(cluster=found, uid=name, name=name, owner_name=owner, seen_at=now)
+    return found
+
+
+@pytest.fixture
+def browser() -> Client:
+    found = Client()
+    found.force_login(person("operator", "team-a"))
+    return found
+
+
+def a_draft(cluster: Cluster, browser: Client) -> Migration:
+    return drafting.create_draft(
+        by=person("operator", "team-a", name="operator2"),
+        cluster=cluster,
+        namespace="team-a",
+        application="app",
+        claims=["data"],
+    )
+
+
+def test_the_overview_shows_the_flux_objects_of_ones_own_claims_alone(
+    cluster: Cluster, browser: Client
+) -> None:
+    page = browser.get("/").content.decode()
+    assert "apps-of-a is broken" in page and "namespaces-of-a is broken" in page
+    assert SECRET not in page
+
+
+def test_a_claim_does_not_name_migrations_from_elsewhere(cluster: Cluster, browser: Client) -> None:
+    Migration.objects.create(
+        cluster=cluster,
+        application=f"{SECRET}-application",
+        source_namespace=f"{SECRET}-b",
+        destination_namespace="team-a",
+        requested_by_name="operator2",
+    ).transfers.create(number=1, source_name="data", destination_name="data")
+    answer = browser.get("/claims/c/team-a/data/")
+    assert answer.status_code == 200 and SECRET not in answer.content.decode()
+
+
+def test_the_wizard_offers_and_takes_only_ones_own(cluster: Cluster, browser: Client) -> None:
+    address = f"/migrations/{a_draft(cluster, browser).reference}/draft/destination/"
+    page = browser.get(address).content.decode()
+    assert "flux-system/apps-of-a" in page and SECRET not in page
+    fields = {"namespace": "team-a", "name_1": "data-new", "class_1": "", "size_1": ""}
+    refused = browser.post(address, {**fields, "owner": f"flux-system/{SECRET}-apps"})
+    assert refused.status_code == 422
+    assert Migration.objects.get().destination_owner == {}
+    assert browser.post(address, {**fields, "owner": "flux-system/apps-of-a"}).status_code == 303
+
+
+def test_a_destination_that_is_not_theirs_is_refused(cluster: Cluster, browser: Client) -> None:
+    address = f"/migrations/{a_draft(cluster, browser).reference}/draft/destination/"
+    fields = {"namespace": f"{SECRET}-b", "name_1": "data", "class_1": "", "size_1": "", "owner": ""}
+    assert browser.post(address, fields).status_code == 403
+    assert Migration.objects.get().destination_namespace == ""
