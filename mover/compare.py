@@ -335,10 +335,12 @@ class _Stretch:
             if mask & (1 << index):
                 try:
                     seen = self.owner.see(index, handles[index], path, name, self.links)
-                    if seen is None:
+                    if seen is None or (seen.letter in b"cb" and "devices" in rules.left_out):
                         side = "source" if index == 0 else "destination"
-                        self.skipped.append(Skip(joined(path, name), f"socket ({side})"))
+                        what = "socket" if seen is None else "device node, left out as accepted"
+                        self.skipped.append(Skip(joined(path, name), f"{what} ({side})"))
                         mask &= ~(1 << index)
+                        seen = None
                 except (OSError, Changed) as error:
                     side = ("source", "destination")[index] if len(handles) > 1 else "tree"
                     reason = f"{reason_of(error)} ({side})"

@@ -7,7 +7,7 @@ from mover.attributes import change_owner, read_xattrs, set_xattrs
 from mover.compare import identity, leave_out_of_root
 from mover.errors import VANISHED, Changed, reason_of
 from mover.listing import LETTERS, RANGE_BYTES, file_content, head, metadata
-from mover.making import Making
+from mover.making import EVERYTHING, Making
 from mover.names import joined
 from mover.protocol import (
     Complete,
@@ -74,7 +74,7 @@ class Copying(Making):
                 raise Changed("another file system is mounted here; the mover stays on one")
             names = entries(source)
             skipped = [] if path else leave_out_of_root(names, is_destination=False)
-            body = metadata(st, read_xattrs(source, self.rules), (), self.rules)
+            body = metadata(st, self.recorded(read_xattrs(source, EVERYTHING)), (), self.rules)
             into, fresh = self._make_directory(path)
             deleted, extra = (0, 0) if fresh else self._remove_extra(into, names, is_root=not path)
             inline = None
@@ -170,8 +170,8 @@ class Copying(Making):
 
     def _give_attributes(self, source: int, into: int, st: os.stat_result) -> None:
         present = os.fstat(into)
-        wanted = self._kept(read_xattrs(source, self.rules))
-        there = read_xattrs(into, self.rules)
+        wanted = self._kept(read_xattrs(source, EVERYTHING))
+        there = read_xattrs(into, EVERYTHING)
         change_owner(into, st, present, kept="owner" not in self.lost)
         if wanted != there:
             set_xattrs(into, wanted, there)
@@ -249,10 +249,9 @@ class _Stretch:
             return
         if letter == b"d":
             raise Changed("it became a directory")
-        if letter in b"cb" and "devices" in owner.lost:
-            self.skipped.append(
-                Skip(joined(self.path, name), "device node (source): this identity cannot make one")
-            )
+        if letter in b"cb" and ("devices" in owner.lost or "devices" in owner.rules.left_out):
+            why = "this identity cannot make one" if "devices" in owner.lost else "left out as accepted"
+            self.skipped.append(Skip(joined(self.path, name), f"device node (source): {why}"))
             return
         known = self._unchanged(name, st) if letter == b"f" else None
         large = letter == b"f" and st.st_size > RANGE_BYTES

@@ -39,6 +39,7 @@ from mover.tree import Tree, change_mode, remove, split, status, status_or_none
 
 WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 REOPEN = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+EVERYTHING = Rules()
 
 
 class Making:
@@ -75,6 +76,12 @@ class Making:
         """Whether an error on the source only says that the name is gone or has become something else."""
         return isinstance(error, OSError) and error.errno in VANISHED
 
+    def recorded(self, xattrs: Xattrs) -> Xattrs:
+        """Attributes that take part in the digest. The others are copied as well, as far as that is possible."""
+        if not self.rules.left_out or not xattrs:
+            return xattrs
+        return tuple((name, value) for name, value in xattrs if self.rules.compares(name))
+
     def _kept(self, xattrs: Xattrs) -> Xattrs:
         if not self.lost or not xattrs:
             return xattrs
@@ -87,7 +94,7 @@ class Making:
         letter = LETTERS[stat.S_IFMT(st.st_mode)]
         if letter == b"f":
             return self._copy_file(source, into, name, st, fresh=fresh)
-        xattrs = read_xattrs(by_handle(source, name), self.rules)
+        xattrs = read_xattrs(by_handle(source, name), EVERYTHING)
         content = b""
         if letter == b"l":
             target = os.readlink(name, dir_fd=source)
@@ -104,7 +111,7 @@ class Making:
         require_unchanged(st, status(name, source))
         self._give_entry_attributes(into, name, st, self._kept(xattrs))
         inode = status(name, into).st_ino
-        return Done(letter, content, metadata(st, xattrs, (), self.rules), b"", inode, 0, 0)
+        return Done(letter, content, metadata(st, self.recorded(xattrs), (), self.rules), b"", inode, 0, 0)
 
     def _make(self, into: int, name: bytes, fresh: bool, make: Callable[[], None]) -> None:
         if not fresh and status_or_none(name, into) is not None:
@@ -131,7 +138,7 @@ class Making:
         fd = open_regular(name, source, st)
         try:
             sparse = may_have_holes(size, st.st_blocks)
-            xattrs = read_xattrs(fd, self.rules)
+            xattrs = read_xattrs(fd, EVERYTHING)
             out = self._create(into, name, st, fresh=fresh)
             try:
                 copied = size
@@ -155,7 +162,7 @@ class Making:
                 os.close(out)
         finally:
             os.close(fd)
-        body = metadata(st, xattrs, holes, self.rules)
+        body = metadata(st, self.recorded(xattrs), holes, self.rules)
         row = self.row(name, st, made, digest, body)
         return Done(b"f", file_content(size, digest), body, row, made.st_ino, size, copied)
 
@@ -254,7 +261,7 @@ class Making:
         require_identity(st, task.identity)
         fd = open_regular(name, source, st)
         try:
-            xattrs = read_xattrs(fd, self.rules)
+            xattrs = read_xattrs(fd, EVERYTHING)
             holes = hole_map(fd, st.st_size, self.rules.hole_granularity) if self.rules.with_holes else ()
             require_identity(os.fstat(fd), task.identity)
         finally:
@@ -264,7 +271,7 @@ class Making:
             made = self.finish_file(out, st, self._kept(xattrs))
         finally:
             os.close(out)
-        body = metadata(st, xattrs, holes, self.rules)
+        body = metadata(st, self.recorded(xattrs), holes, self.rules)
         row = self.row(name, st, made, task.content_hash, body)
         content = file_content(st.st_size, task.content_hash)
         return Done(b"f", content, body, row, made.st_ino, st.st_size, task.copied_bytes)

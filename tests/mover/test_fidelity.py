@@ -168,3 +168,19 @@ def test_what_an_ordinary_user_cannot_keep_is_known_before_and_never_equal_by_si
     assert (accepting.code, accepting.result["outcome"]) == (0, "equal")
     assert set(accepting.result["not_compared"]) == {"owner", "xattr:trusted"}  # type: ignore[call-overload]
     assert accepting.result["rules"]["left_out"] == ["owner"]  # type: ignore[index]
+
+
+@needs_root
+def test_what_is_accepted_is_copied_all_the_same_and_left_out_of_the_proof(
+    source: Path, destination: Path
+) -> None:
+    accepted = [part for name in ("xattr:user", "devices", "owner") for part in ("--accept", name)]
+    done = copy(source, destination, *accepted)
+    os.chown(destination / "big.bin", 7, 7)
+    proven = verify(source, destination, *accepted)
+    assert (done.code, proven.code) == (0, 0), proven.errors
+    assert proven.result["metadata_digest"] == done.result["metadata_digest"]
+    assert proven.result["content_digest"] == done.result["content_digest"]
+    assert os.getxattr(destination / "etc/app.conf", "user.origin") == b"\0\1binary\xff"
+    assert not (destination / "null").exists()
+    assert verify(source, destination).classes().keys() == {"owner", "missing"}
