@@ -70,6 +70,11 @@ class Cluster(models.Model):
         return Connection(self.state)
 
     @property
+    def deletion_policy(self) -> Enforcement:
+        """What admission does about deleting a protected claim; a policy whose engine is absent is red, not green."""
+        return Enforcement(self.enforcement)
+
+    @property
     def as_of(self) -> datetime | None:
         """How old the rows may be: the last full list or watched change."""
         return self.seen_at
