@@ -45,7 +45,7 @@ def apply(context: Context, owner: dict[str, str], commit: str, *, key: str) -> 
         )
     if kustomization.suspended:
         return Wait(
-            f"Resume {kustomization.ref}: somebody suspended it, and nothing is applied until then.",
+            f"Resume {kustomization.ref}: it is suspended, not as Holdfast left it, so a person has to lift that.",
             "migrations.edit",
             after_s=5,
         )

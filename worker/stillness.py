@@ -11,7 +11,12 @@ _COPYING = frozenset({"copy", "verify"})
 
 
 def users(context: Context, namespace: str, claim_name: str) -> list[Pod]:
-    """Pods that use the claim and are not this migration's movers."""
+    """Pods that use the claim and are not this migration's movers. Finished ones write no more, and are left out."""
+    return [pod for pod in holders(context, namespace, claim_name) if not pod.finished]
+
+
+def holders(context: Context, namespace: str, claim_name: str) -> list[Pod]:
+    """As `users`, with the finished pods: none of them writes, and each keeps a deleted claim from going."""
     return [
         pod
         for pod in context.cluster.list_pods(namespace)

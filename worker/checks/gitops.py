@@ -11,10 +11,12 @@ from worker.context import Context
 
 # What an application often needs beside its workloads and claims. Holdfast moves none of it.
 _BESIDE = (
-    "Service ConfigMap Secret SealedSecret ExternalSecret Ingress HTTPRoute IngressRoute ServiceAccount Role RoleBinding "
-    "NetworkPolicy CiliumNetworkPolicy PodDisruptionBudget HorizontalPodAutoscaler ScaledObject CronJob Job Deployment "
-    "StatefulSet DaemonSet PersistentVolumeClaim Certificate ServiceMonitor PodMonitor HelmRelease ResourceQuota LimitRange"
-).split()
+    "Service", "ConfigMap", "Secret", "SealedSecret", "ExternalSecret", "Ingress", "HTTPRoute",
+    "IngressRoute", "ServiceAccount", "Role", "RoleBinding", "NetworkPolicy", "CiliumNetworkPolicy",
+    "PodDisruptionBudget", "HorizontalPodAutoscaler", "ScaledObject", "CronJob", "Job", "Deployment",
+    "StatefulSet", "DaemonSet", "PersistentVolumeClaim", "Certificate", "ServiceMonitor", "PodMonitor",
+    "HelmRelease", "ResourceQuota", "LimitRange",
+)  # fmt: skip
 _SHOWN = 20
 
 

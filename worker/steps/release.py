@@ -364,7 +364,7 @@ def _delete_claims(context: Context) -> Outcome | None:
             if taken_back is not None:
                 return taken_back
         if claim.deleting:
-            holders = stillness.users(context, claim.namespace, claim.name)
+            holders = stillness.holders(context, claim.namespace, claim.name)
             who = f" It is held by {', '.join(p.name for p in holders)}." if holders else ""
             return Again(f"Waiting for {claim.name} to be gone.{who}", after_s=0.5)
         return _delete_one(context, transfer, claim)
@@ -405,10 +405,13 @@ def _source_claim(context: Context, transfer: Transfer) -> Claim | Outcome | Non
 def _delete_one(context: Context, transfer: Transfer, claim: Claim) -> Outcome:
     """Unprotect, then delete: with the volume read again as Retain, no pod on it, and the very object that was signed for."""
     volume = context.cluster.get_volume(transfer.source_volume)
-    users = stillness.users(context, claim.namespace, claim.name)
-    if users:
-        return Again(
-            f"Waiting for {', '.join(p.name for p in users)} to be gone: it uses {claim.name}.", after_s=1.0
+    pods = stillness.holders(context, claim.namespace, claim.name)
+    if pods:
+        names = ", ".join(pod.name for pod in pods)
+        return Wait(
+            f"Delete {names}: a pod that names {claim.name}, finished or not, keeps the claim from going.",
+            "migrations.edit",
+            after_s=2,
         )
     if volume is None or volume.reclaim_policy != "Retain" or volume.uid != transfer.source_volume_uid:
         return Again(f"Volume {transfer.source_volume} is not on Retain; it is set again.", after_s=0.2)

@@ -53,10 +53,11 @@ PARTS = {"steps": steps_table, "states": states_table, "diagram": diagram}
 def rendered(text: str) -> str:
     """`text` with everything between the markers made anew."""
     for part, render in PARTS.items():
-        pattern = re.compile(rf"(<!-- {part} -->\n).*?(<!-- end of {part} -->)", re.DOTALL)
+        pattern = re.compile(rf"<!-- {part} -->\n.*?<!-- end of {part} -->", re.DOTALL)
         if not pattern.search(text):
             raise CommandError(f"{PAGE} has no markers for {part}.")
-        text = pattern.sub(lambda found, new=render(): f"{found[1]}{new}\n{found[2]}", text)  # type: ignore[misc]
+        new = f"<!-- {part} -->\n{render()}\n<!-- end of {part} -->"
+        text = pattern.sub(new.replace("\\", r"\\"), text)
     return text
 
 
@@ -64,7 +65,9 @@ class Command(BaseCommand):
     help = "Renders the procedure's steps and states into docs/reference/procedure.md."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--check", action="store_true", help="change nothing; exit 1 when it is not current")
+        parser.add_argument(
+            "--check", action="store_true", help="change nothing; exit 1 when it is not current"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         page = Path(settings.BASE_DIR) / PAGE
