@@ -2,9 +2,11 @@
 
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 from django import forms
 
+from dashboard.credentials import why_not
 from dashboard.models import GitRepository
 
 
@@ -38,13 +40,13 @@ class RepositoryForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean_url(self) -> str:
         url = str(self.cleaned_data["url"]).strip()
-        if re.match(r"^[a-z+]+://[^/@]*:[^/@]*@", url):
-            raise forms.ValidationError(
-                "The URL has a password in it. Put it into a file or a variable, and name that below."
-            )
-        if not re.match(r"^(https?|ssh|file)://|^[\w.-]+@[\w.-]+:", url):
+        if not _is_url(url):
             raise forms.ValidationError(
                 "Not a URL that git can clone: use https://, ssh:// or git@host:path."
+            )
+        if _has_secret(url):
+            raise forms.ValidationError(
+                "The URL has a password in it. Put it into a file or a variable, and name that below."
             )
         return url
 
@@ -57,4 +59,20 @@ class RepositoryForm(forms.ModelForm):  # type: ignore[type-arg]
             self.add_error("credentials_name", "Use an absolute path on the worker's machine.")
         if kind in {"environment", "file"} and not name:
             self.add_error("credentials_name", "Say which one.")
+        elif kind and name and (reason := why_not(kind, name)):
+            self.add_error("credentials_name", reason)
         return cleaned
+
+
+def _has_secret(url: str) -> bool:
+    """A password, or anything before the host of an http URL: there a name alone is a token as a rule."""
+    parts = urlsplit(url)
+    return bool(parts.password) or (parts.scheme in {"http", "https"} and "@" in parts.netloc)
+
+
+def _is_url(url: str) -> bool:
+    try:
+        # Reading the port checks it: a password with a slash in it looks like a port that is no number.
+        return urlsplit(url).port != 0 and bool(re.match(r"^(https?|ssh|file)://|^[\w.-]+@[\w.-]+:", url))
+    except ValueError:
+        return False

@@ -13,6 +13,7 @@ from django.conf import settings
 
 from cluster.flux import Kustomization, commit_of
 from cluster.values import Ref
+from dashboard.credentials import why_not
 from dashboard.models import GitRepository
 from dashboard.states import CredentialsKind
 from gitops.change import Change, Tree
@@ -71,6 +72,12 @@ def _credentials(row: GitRepository) -> Credentials:
     """References alone: a key for ssh URLs, a token for others."""
     if not row.credentials_name:
         return Credentials()
+    # Asked here again: rows may be older than the rule, or not made by the form.
+    if reason := why_not(row.credentials_kind, row.credentials_name):
+        raise GitOpsError(
+            f"The credentials of repository {row.name} cannot be used. {reason}",
+            next_step="An admin corrects it under Settings, then retry.",
+        )
     over_ssh = row.url.startswith("ssh://") or (":" in row.url and "://" not in row.url)
     if row.credentials_kind == CredentialsKind.FILE:
         return (

@@ -20,6 +20,7 @@ from dashboard.validation import Finding
 
 log = logging.getLogger(__name__)
 LOOK_EVERY_S = 2.0
+WATCHER = Actor.system("watcher")
 CHUNK = 200
 
 
@@ -52,11 +53,9 @@ class Validator:
 
     def fail_interrupted(self) -> bool:
         """Ends runs that a former process left running."""
-        models.ValidationRun.objects.filter(cluster__name=self.name, state=RunState.RUNNING).update(
-            state=RunState.FAILED,
-            finished_at=timezone.now(),
-            error="The watcher ended while it ran. Ask for another run.",
-        )
+        left = models.ValidationRun.objects.filter(cluster__name=self.name, state=RunState.RUNNING)
+        for run in left.select_related("cluster"):
+            self._finish(run, [], "The watcher ended while it ran. Ask for another run.")
         return True
 
     def once(self) -> models.ValidationRun | None:
@@ -80,7 +79,14 @@ class Validator:
             return
         try:
             with transaction.atomic():
-                models.ValidationRun.objects.create(cluster=row)
+                run = models.ValidationRun.objects.create(cluster=row)
+                record(
+                    actor=WATCHER,
+                    verb="validation.request",
+                    kind="validation",
+                    key=str(run.pk),
+                    cluster=row.name,
+                )
         except IntegrityError:
             log.info("A validation was requested at the same moment.")
 
@@ -121,7 +127,7 @@ class Validator:
             run.summary, run.error = validation.summary(findings), error
             run.save(update_fields=["state", "finished_at", "answer", "summary", "error"])
             record(
-                actor=Actor.system("watcher"),
+                actor=WATCHER,
                 verb="validation.finish",
                 kind="validation",
                 key=str(run.pk),

@@ -23,6 +23,7 @@ def create_draft(
     """A new draft for moving `claims` of one application out of `namespace`."""
     if not claims:
         raise Refused("No claim was chosen.", next="Choose at least one claim.")
+    _check_name(application)
     with transaction.atomic():
         migration = Migration.objects.create(
             cluster=cluster,
@@ -43,6 +44,7 @@ def set_source(*, by: User, migration: Migration, application: str, claims: Sequ
     """Replaces the chosen claims. Destination names that still fit are kept."""
     if not claims:
         raise Refused("No claim was chosen.", next="Choose at least one claim.")
+    _check_name(application)
     with _editing(migration):
         known = {transfer.source_name: transfer for transfer in migration.transfers.all()}
         migration.transfers.all().delete()
@@ -146,6 +148,15 @@ def discard(*, by: User, migration: Migration) -> None:
     if migration.state not in DRAFTS:
         raise Refused("Only a draft can be discarded.", next="Abort it or roll it back.")
     move(migration, State.DISCARDED, actor=Actor.of(by), verb="migration.discard", finished_at=timezone.now())
+
+
+def _check_name(application: str) -> None:
+    """One line of plain text: it goes into commit messages, whose further lines mean something."""
+    if not application.strip() or not application.isprintable():
+        raise Refused(
+            "The application's name is not one line of plain text.",
+            next="Choose a name without odd characters.",
+        )
 
 
 @contextmanager
