@@ -6,7 +6,8 @@ from urllib.parse import urlencode
 
 from django.core.paginator import Paginator
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse
+from django.db.models.functions import Left
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -27,6 +28,8 @@ SILENT = timedelta(seconds=15)
 # How soon the page looks again: quick while something happens, slow while a person is awaited.
 BUSY_POLL_S, SLOW_POLL_S = 1, 5
 LOG_LINES = 400
+# A line may be as long as a mover likes; the download has all of it.
+LINE_CHARACTERS = 2000
 
 
 @needs("migrations.view")
@@ -168,7 +171,7 @@ def plan_context(found: Migration) -> dict[str, Any]:
 
 @needs("migrations.view")
 @require_safe
-def logs(request: HttpRequest, reference: str) -> HttpResponse:
+def logs(request: HttpRequest, reference: str) -> HttpResponseBase:
     """Lines that movers printed, kept when their pods are gone."""
     found = load(request, reference)
     rows = LogLine.objects.filter(migration=found)
@@ -178,16 +181,15 @@ def logs(request: HttpRequest, reference: str) -> HttpResponse:
         job = ""
     shown = rows.filter(job=job) if job else rows
     if request.GET.get("download"):
-        text = "".join(
-            f"{line.at.isoformat()} {line.job} {line.text}\n" for line in shown.order_by("id").iterator()
-        )
         name = f"{found.reference}{'-' + job if job else ''}.log"
-        return HttpResponse(
-            text,
+        return StreamingHttpResponse(
+            (f"{line.at.isoformat()} {line.job} {line.text}\n" for line in shown.order_by("id").iterator()),
             content_type="text/plain; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="{name}"'},
         )
-    lines = list(shown.order_by("-id")[:LOG_LINES])[::-1]
+    lines = list(
+        shown.defer("text").annotate(beginning=Left("text", LINE_CHARACTERS)).order_by("-id")[:LOG_LINES]
+    )[::-1]
     context = {
         "jobs": jobs,
         "job": job,
