@@ -13,6 +13,7 @@ from django.db.models import Max
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from audit.canonical import plain
 from cluster.errors import AlreadyExists, NotFound
 from cluster.values import JobStatus, Manifest, Pod, Ref
 from migrations_app.models import LogLine, Transfer
@@ -157,9 +158,10 @@ def _summary(pods: list[Pod]) -> dict[str, Any] | None:
 
 
 def _parsed(text: str) -> dict[str, Any] | None:
+    """The JSON object in a line, as PostgreSQL can keep it: no NUL, no half surrogate, no NaN. None for any other line."""
     try:
-        found = json.loads(text)
-    except ValueError:
+        found = plain(json.loads(text))
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 

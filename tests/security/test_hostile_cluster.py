@@ -9,7 +9,9 @@ from cluster.base import Ref
 from cluster.connection import without_nul
 from dashboard import models
 from dashboard.inventory import Reading, refresh
+from migrations_app.models.evidence import digest_of
 from tests.dashboard import making as make
+from worker.movers import _parsed
 
 
 @pytest.mark.parametrize("text", ["a\0b", "\\u0000", "\\\0", "\\\\u0000", "\\\\\0", "", "ä\0"])
@@ -21,6 +23,18 @@ def test_no_answer_of_the_cluster_holds_a_nul(text: str, escape_all: bool) -> No
 
 def test_a_raw_nul_in_a_log_is_replaced() -> None:
     assert without_nul(b"one\0two") == "one\ufffdtwo".encode()
+
+
+@pytest.mark.django_db
+def test_what_a_mover_says_can_always_be_kept() -> None:
+    line = '{"t":"progress","path":"a\\u0000b\\ud800","rate":NaN,"bytes":1e30}'
+    said = _parsed(line)
+    assert said is not None and said["path"] == "a\ufffdb?"
+    row = models.Cluster.objects.create(name="c", facts=said)
+    row.refresh_from_db()
+    assert row.facts == said
+    assert digest_of(row.facts) == digest_of(said)
+    assert _parsed('{"a":' * 50_000) is None
 
 
 @pytest.mark.django_db
