@@ -15,6 +15,7 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.permissions import can, check, why_not
 from audit.trail import Actor, record
+from cluster.flux import flux_protected
 from dashboard.models import Claim, GitRepository, ProtectionChange
 from dashboard.protecting_states import IN_GIT, OPEN, WITHDRAWABLE, ChangeState, How
 from dashboard.states import Drift, Owner, Protection, PushPolicy
@@ -63,7 +64,9 @@ def help_for(claim: Claim, user: User) -> Help:
 def hows_for(claim: Claim) -> tuple[How, ...]:
     """The ways to write the protection into Git; none where no file declares the claim, or Git protects it already."""
     if claim.owner_kind == Owner.KUSTOMIZATION:
-        done = claim.flux_prune == Protection.PROTECTED or claim.drift == Drift.GIT_ONLY
+        # Not compared: the worker looks, and says so where Git protects it already.
+        done = claim.flux_prune == Protection.PROTECTED and claim.drift != Drift.UNKNOWN
+        done = done or claim.drift == Drift.GIT_ONLY
         return () if done else IN_GIT
     if claim.owner_kind == Owner.HELM_RELEASE and claim.flux_prune in WORTH_IT:
         return (How.RELEASE,)
@@ -98,8 +101,6 @@ def needs_stopgap(claim: Claim) -> bool:
 
 
 def _carries(claim: Claim) -> bool:
-    from cluster.flux import flux_protected
-
     return flux_protected(claim.labels, claim.annotations) is not None
 
 

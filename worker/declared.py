@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
@@ -40,14 +41,16 @@ NOT_COMPARED = "Not compared: "
 
 @app.task(name="worker.declared.refresh")  # type: ignore[untyped-decorator]
 def refresh_all() -> None:
-    """Compares every cluster that was seen with its Git repositories. One process a cluster at a time; others skip it."""
-    for row in models.Cluster.objects.filter(repositories__isnull=False).distinct():
-        try:
-            with _alone(row) as ours:
-                if ours:
-                    refresh(row, adapter(row.name))
-        except ClusterError as error:
-            log.warning("Git was not compared with cluster %s: %s", row.name, error.happened)
+    """Compares the cluster with its Git repositories. One process at a time; others leave it to that one."""
+    row = models.Cluster.objects.filter(name=settings.HOLDFAST_CLUSTER_NAME).first()
+    if row is None:
+        return
+    try:
+        with _alone(row) as ours:
+            if ours:
+                refresh(row, adapter(row.name))
+    except ClusterError as error:
+        log.warning("Git was not compared with cluster %s: %s", row.name, error.happened)
 
 
 def known(row: models.Cluster) -> dict[Key, Declared]:
@@ -241,8 +244,9 @@ def _save(row: models.Cluster, owner: str, found: Mapping[Key, Declared], *, com
             found=one.found,
             protected=one.protected,
             once=one.once,
-            where=one.where,
-            why=one.why,
+            # PostgreSQL keeps no NUL, which a quoted value may have.
+            where=one.where.replace("\x00", ""),
+            why=one.why.replace("\x00", ""),
             commit=commit,
             basis=basis,
             compared_at=now,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import transaction
 from django.utils import timezone
 
@@ -25,7 +26,7 @@ from dashboard.models import ProtectionChange
 from dashboard.protecting_states import OPEN, ChangeState
 from dashboard.states import PushPolicy
 from gitops.errors import GitOpsError, PushConflict, PushRejected, Refusal
-from worker.app import app
+from worker.app import TASK_SOFT_LIMIT_S, app
 from worker.clusters import adapter
 from worker.gitside import AUTHOR
 from worker.protecting_target import HelmTarget, Target, commits_applied, target_of
@@ -43,6 +44,14 @@ TRIES = 5
 ASK_AGAIN_S = 10.0
 PERSON_S = 20.0  # how often Git is looked at while a person is awaited
 MERGE_S = 5.0
+
+
+_SLOW = {
+    "happened": f"It took longer than the {TASK_SOFT_LIMIT_S} s that one look may take.",
+    "safe": "A push that did arrive is found and adopted; nothing is made twice.",
+    "next": "Look whether the Git server and the cluster answer, then ask again.",
+    "command": "",
+}
 
 
 class Moved(Exception):
@@ -72,8 +81,11 @@ def advance(change_id: int) -> float | None:
         return None
     try:
         after_s = _HANDLERS[change.state_value](change, adapter(change.cluster.name))
+        change.memory.pop("tries", None)
     except Moved:
         return None
+    except SoftTimeLimitExceeded:
+        after_s = _trouble(change, _SLOW)
     except Refusal as refusal:
         after_s = _refused(change, refusal)
     except GitOpsError as error:
@@ -207,6 +219,8 @@ def _back(change: ProtectionChange, state: ChangeState, error: GitOpsError) -> f
 
 
 def _pushed(change: ProtectionChange, cluster: Cluster) -> float:
+    if _row_gone(change):
+        return _gone(change, None)
     target = target_of(change, cluster)
     commit = target.clone.refresh()
     if target.says(target.clone.tree(commit)):
@@ -219,6 +233,8 @@ def _pushed(change: ProtectionChange, cluster: Cluster) -> float:
 
 def _merged(change: ProtectionChange, cluster: Cluster) -> float:
     """Has Flux fetch and apply it, and waits until the live claim carries it."""
+    if _row_gone(change):
+        return _gone(change, None)
     target = target_of(change, cluster)
     head = target.clone.refresh()
     if not target.says(target.clone.tree(head)):
@@ -283,11 +299,16 @@ def _applied(change: ProtectionChange, claim: Claim, **values: Any) -> float:
     )
 
 
+def _row_gone(change: ProtectionChange) -> bool:
+    """The watcher has seen the claim go."""
+    return change.claim is None or change.claim.gone_at is not None
+
+
 def _gone(change: ProtectionChange, claim: Claim | None) -> float:
     what = "is gone" if claim is None else "was deleted and made again"
     problem = _problem(
         f"Claim {change.key} {what} since the change was asked for.",
-        "Nothing was changed on the live claim.",
+        "What is in Git stays there; nothing else was changed.",
         "Look at the claim as it is now; ask again where it still needs protection.",
         f"kubectl get pvc {change.name} -n {change.namespace} -o yaml",
     )
@@ -357,6 +378,8 @@ def _move(
     """Changes the state by compare-and-set, with its event; `Moved` when a person was quicker. Seconds to the next look."""
     before = change.state
     now = timezone.now()
+    # PostgreSQL keeps no NUL, which a file's text may have.
+    values = {k: v.replace("\x00", "") if isinstance(v, str) else v for k, v in values.items()}
     with transaction.atomic():
         rows = ProtectionChange.objects.filter(pk=change.pk, state=before)
         if not rows.update(state=state, changed_at=now, memory=change.memory, **values):
