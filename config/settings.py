@@ -3,7 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
-from config import env
+from config import env, logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -46,6 +46,8 @@ MIDDLEWARE = [
     "accounts.middleware.ProxySignIn",
     "accounts.middleware.Gate",  # last: default deny, see accounts/access.py
 ]
+
+LOGGING = logs.to_stderr()
 
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"

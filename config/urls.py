@@ -11,3 +11,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("dashboard.urls")),
     path("", include("migrations_app.urls")),
 ]
+
+handler500 = "dashboard.views.errors.server_error"
