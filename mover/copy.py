@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from mover.attributes import Rules
 from mover.hardlinks import HardLinks
 from mover.listing import RANGE_BYTES, head, tree_digests
+from mover.listing_database import Listing
 from mover.names import joined
 from mover.progress import Progress
 from mover.protocol import (
@@ -30,7 +31,6 @@ from mover.protocol import (
 )
 from mover.reading import combined
 from mover.rows import kept, unpacked
-from mover.state import Listing
 from mover.tally import Tally
 from mover.walk import Agenda, Node, each, stretch_count, stretches
 

@@ -82,6 +82,7 @@ class Copying(Making):
                 inline = self._stretch(path, names[1], task.rows, source, into, fresh=fresh)
             finished = inline is not None and not inline.pending and not names[0] and bool(path)
             if finished:
+                self._require_still(source, st)
                 self._give_attributes(source, into, st)
         except (OSError, Changed) as error:
             return self._not_entered(path, error, in_source=False)
@@ -167,6 +168,10 @@ class Copying(Making):
                 return Left(None)
             return Left(self.problem(task.path, error))
         return Left(None)
+
+    def _require_still(self, source: int, before: os.stat_result) -> None:
+        if self.final and identity(os.fstat(source)) != identity(before):
+            raise Changed("the directory changed while it was copied")
 
     def _give_attributes(self, source: int, into: int, st: os.stat_result) -> None:
         present = os.fstat(into)

@@ -13,22 +13,14 @@ from mover.copy import CopyPass
 from mover.copying import Copying
 from mover.errors import MoverError, reason_of
 from mover.limits import Brake, Limits
+from mover.listing_database import Listing, totals_of
 from mover.names import shown
 from mover.pace import Pace
 from mover.pool import Pool, Source
 from mover.progress import Progress
 from mover.protocol import Problem
 from mover.result import Facts, result_of
-from mover.state import (
-    Listing,
-    State,
-    claim,
-    existing,
-    finish_removal,
-    sync_file_system,
-    totals_of,
-    write_back,
-)
+from mover.state import State, WriteBack, claim, existing, finish_removal, sync_file_system
 from mover.tally import SideTally, Tally
 from mover.tree import DIRECTORY, STATE_NAME, Tree
 from mover.verify import Verification
@@ -196,7 +188,7 @@ def _pass(current: Run, source: Tree, destination: Tree, state: State) -> None:
     if not final:
         # After this, a write through a memory map changes the ctime again, so that the next pass sees it.
         sync_file_system(source.fd)
-    listing = Listing(state, trust=not request.full, racy_ns=started_ns - RACY_NS)
+    listing = Listing(state, current.progress.tick, trust=not request.full, racy_ns=started_ns - RACY_NS)
     current.progress.begin("copy", listing.totals())
     one_pass = CopyPass(current.rules, listing, current.tally, current.progress)
     job = Copying(
@@ -212,7 +204,7 @@ def _pass(current: Run, source: Tree, destination: Tree, state: State) -> None:
         current.work(job, one_pass)
         one_pass.conclude()
         current.progress.begin("write-back")
-        write_back(destination)
+        WriteBack(destination.fd).settle(current.progress.tick)
     except (MoverError, OSError):
         listing.abandon()  # not when the run is ended by a signal: writing back may take longer than the grace that is left
         raise
@@ -257,7 +249,7 @@ def _compare(
 def _prove(current: Run, source: Tree, destination: Tree, state: State | None) -> None:
     current.two_sides = True
     current.progress.begin("write-back")
-    write_back(destination)
+    WriteBack(destination.fd).settle(current.progress.tick)
     current.progress.begin("verify", (None, None) if state is None else totals_of(state))
     _compare(current, (source, destination), current.tally, current.progress, drop=(False, True))
     current.read_from_disk = True

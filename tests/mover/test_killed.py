@@ -150,8 +150,8 @@ def test_a_large_file_goes_on_where_it_was_killed(tmp_path: Path) -> None:
             file.write(os.urandom(1 << 20))
     settled(source / "large")
     patch = """
-import mover.pool, mover.state, signal, time
-mover.pool.TICK_S = mover.state.CHECKPOINT_S = 0
+import mover.pool, mover.listing_database, signal, time
+mover.pool.TICK_S = mover.listing_database.CHECKPOINT_S = 0
 def pread(fd, size, offset):
     if offset >= 192 << 20 and name_of(fd) == "large":
         time.sleep(0.5)  # the coordinator hears of the ranges before
