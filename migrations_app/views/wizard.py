@@ -86,7 +86,7 @@ def _first_choice(
     if group is None:
         return [], ""
     names = [c.name for c in group["claims"] if c.name not in holders]
-    return sorted({*names, *named}) if named else names, group["name"]
+    return sorted({*names, *named} - set(holders)) if named else names, group["name"]
 
 
 def _applications(claims: list[Claim]) -> list[dict[str, Any]]:

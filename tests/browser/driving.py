@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Error, Page, expect
 
 from tests.support.stack import Stack
 from tests.support.waiting import until
@@ -41,8 +41,14 @@ class Person:
             return
 
         def look() -> bool:
-            self.page.reload()
-            return text in self.page.locator(inside).inner_text()
+            try:
+                self.page.wait_for_load_state()
+                if text in self.page.locator(inside).inner_text():
+                    return True
+                self.page.goto(self.page.url)
+            except Error as error:  # the page was on its way to another one, or reloaded itself just then
+                raise AssertionError(str(error)) from None
+            return False
 
         until(look, timeout_s=timeout_s, what=text, every_s=1)
 

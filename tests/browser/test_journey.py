@@ -123,10 +123,10 @@ def test_the_same_without_javascript(stack: Stack, new_context: ContextMaker) ->
         operator,
         ("notes-data",),
         application="notes",
-        destination="notes",
-        owner="flux-system/notes",
+        destination="photos",
+        owner="flux-system/photos",
         warm_passes=0,
     )
-    pass_the_gates(operator, approver, reference, before, "notes")
+    pass_the_gates(operator, approver, reference, before, "photos")
     undo(operator, reference)
     assert trees(stack, "office", ("notes-data",)) == before
