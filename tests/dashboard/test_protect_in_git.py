@@ -12,7 +12,7 @@ from cluster.flux import PRUNE
 from dashboard import protecting
 from dashboard.models import Claim, ProtectionChange
 from dashboard.protecting_states import ChangeState, How
-from dashboard.states import Drift, Protection, PushPolicy
+from dashboard.states import Drift, Owner, Protection, PushPolicy
 from migrations_app.problems import Refused
 from tests.dashboard.gitwork import CLAIM, Work, working
 from tests.support.cluster_process import Sandbox
@@ -239,3 +239,49 @@ def test_a_repository_that_is_away_is_tried_again_and_then_said(work: Work) -> N
     found = until(failed, timeout_s=20, what="the failure")
     assert found is not None
     assert found.problem["next"]
+
+
+RELEASE = """---
+apiVersion: helm.toolkit.fluxcd.io/v2
+kind: HelmRelease
+metadata:
+  name: shop
+spec:
+  interval: 1h
+  chart:
+    spec:
+      chart: shop   # ours
+      sourceRef:
+        kind: HelmRepository
+        name: shop
+"""
+
+
+def of_release(work: Work, name: str) -> None:
+    """As the watcher would have it of a chart's claim."""
+    Claim.objects.filter(pk=work.claim().pk).update(
+        owner_kind=Owner.HELM_RELEASE, owner_namespace=work.name, owner_name=name
+    )
+
+
+def test_a_claim_of_a_chart_is_kept_by_a_post_renderer_of_its_release(work: Work) -> None:
+    work.start({"all.yaml": DATA + RELEASE})
+    of_release(work, "shop")
+    change = reviewed(work, How.RELEASE)
+    assert "+  postRenderers:" in change.diff
+    assert "helm.sh/resource-policy: keep" in change.diff
+    approve(work, change)
+    change = work.until(change, ChangeState.MERGED)
+    # The sandbox renders no charts; the controller would annotate the claim like this.
+    claim = work.admin.get_claim(work.name, "data")
+    assert claim is not None
+    work.admin.annotate(claim.ref, {"helm.sh/resource-policy": "keep"})
+    work.until(change, ChangeState.APPLIED)
+
+
+def test_a_release_that_no_file_declares_is_refused_with_the_change_by_hand(work: Work) -> None:
+    work.start({"all.yaml": DATA})
+    of_release(work, "elsewhere")
+    change = work.until(ask(work, How.RELEASE), ChangeState.REFUSED)
+    assert "no file of a Git repository is known to declare it" in change.problem["happened"]
+    assert "helm.sh/resource-policy: keep" in change.problem["by_hand"]
