@@ -70,7 +70,7 @@ class Driver:
             pause_before_quiesce=False,
             git_mode=wanted["git_mode"],
             test_note="",
-            limits={},
+            limits=wanted.get("limits", {}),
         )
         return migration
 
@@ -82,6 +82,8 @@ class Driver:
 
     def started(self, **changes: Any) -> Migration:
         migration = self.checked(**changes)
+        stops = [check for check in migration.plan["checks"] if check["verdict"] == "stop"]
+        assert not stops, stops
         running.start(by=self.operator, migration=migration, plan_digest=migration.plan_digest)
         return migration
 

@@ -93,17 +93,14 @@ def make_git_app(driver: Driver, place: Path, *, more: tuple[dict[str, Any], ...
     claim["metadata"]["annotations"] = dict(PRUNE)
     write(app.work / app.source / "claim.yaml", claim)
     write(app.work / app.source / "app.yaml", deployment(app.source, "data"))
-    files = ["claim.yaml", "app.yaml"]
+    files = ["claim.yaml", "app.yaml", "note.yaml"]
     if more:
         write(app.work / app.source / "more.yaml", *[_in(app.source, item) for item in more])
         files.append("more.yaml")
     write(app.work / app.source / "kustomization.yaml", listing(*files))
-    note = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": "note", "namespace": app.destination},
-    }
-    write(app.work / app.destination / "note.yaml", note)
+    for name in (app.source, app.destination):
+        meta = {"name": "note", "namespace": name}
+        write(app.work / name / "note.yaml", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta})
     write(app.work / app.destination / "kustomization.yaml", listing("note.yaml"))
     app.push("Start")
     apply(driver, flux_source(tag, bare))

@@ -81,8 +81,7 @@ def test_a_migration_and_its_undo_survive_a_death_at_every_act(
     assert _policy(shared, transfer.source_volume) == "Delete"
 
 
-@pytest.mark.parametrize("step", ["verify", "deploy"])
-@pytest.mark.parametrize("moment", [Moment.BEFORE, Moment.BETWEEN])
+@pytest.mark.parametrize(("moment", "step"), [(Moment.BETWEEN, "verify"), (Moment.BEFORE, "deploy")])
 def test_a_roll_back_survives_a_death_at_every_act(
     shared: Driver, monkeypatch: pytest.MonkeyPatch, moment: Moment, step: str
 ) -> None:

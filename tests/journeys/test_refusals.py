@@ -1,0 +1,251 @@
+"""What cannot work, or would lose data, is refused before anything starts, with the reason and what to do."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from migrations_app.actions import drafting, running
+from migrations_app.models import Migration
+from migrations_app.problems import Refused
+from migrations_app.states import State
+from tests.journeys.apps import App, apply, claim_manifest, deployment, make_claim
+from tests.journeys.driving import Driver
+from tests.journeys.git_apps import make_git_app
+from tests.support.waiting import until
+from worker.clusters import adapter
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+
+def checks(migration: Migration, verdict: str) -> dict[str, str]:
+    """The texts of all checks with that verdict, by key."""
+    found: dict[str, str] = {}
+    for check in migration.plan["checks"]:
+        if check["verdict"] == verdict:
+            found[check["key"]] = f"{found.get(check['key'], '')} {check['text']}".strip()
+    return found
+
+
+def pod(app: App, name: str, **owner: Any) -> dict[str, Any]:
+    template = deployment(app.source, "data")["spec"]["template"]
+    return {
+        **owner,
+        "metadata": {"name": name, "namespace": app.source, **template["metadata"]},
+        "spec": template["spec"],
+    }
+
+
+def owned(app: App) -> None:
+    apply(
+        app.driver,
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "owner", "namespace": app.source}},
+    )
+    uid = app.driver.kubectl("get", "configmap", "owner", "-n", app.source, "-o", "jsonpath={.metadata.uid}")
+    references = [{"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid}]
+    _patch(app, {"metadata": {"ownerReferences": references}})
+
+
+def resizing(app: App) -> None:
+    _patch(app, {"status": {"conditions": [{"type": "Resizing", "status": "True"}]}}, "--subresource=status")
+
+
+def _patch(app: App, body: dict[str, Any], *more: str) -> None:
+    app.driver.kubectl(
+        "patch", "pvc", "data", "-n", app.source, "--type=merge", "-p", json.dumps(body), *more
+    )
+
+
+def taken(app: App) -> None:
+    apply(app.driver, claim_manifest(app.destination, "data"))
+
+
+def quota(namespace: str) -> Callable[[App], None]:
+    def make(app: App) -> None:
+        name = getattr(app, namespace)
+        body = {
+            "metadata": {"name": "small", "namespace": name},
+            "spec": {"hard": {"requests.storage": "1536Mi"}},
+        }
+        apply(app.driver, {"apiVersion": "v1", "kind": "ResourceQuota", **body})
+        if namespace == "destination":
+            apply(app.driver, claim_manifest(name, "other"))
+
+        def counted() -> bool:
+            found = app.driver.adapter.list_quotas(name)
+            return bool(found and found[0].used.get("requests.storage"))
+
+        until(counted, timeout_s=30, what="the quota to be counted")
+
+    return make
+
+
+def restricted(app: App) -> None:
+    label = "pod-security.kubernetes.io/enforce=restricted"
+    app.driver.kubectl("label", "namespace", app.source, label)
+
+
+def daemon_set(app: App) -> None:
+    body = deployment(app.source, "data")
+    spec = {key: body["spec"][key] for key in ("selector", "template")}
+    apply(app.driver, {**body, "kind": "DaemonSet", "spec": spec})
+
+
+def bare_pod(app: App) -> None:
+    apply(app.driver, pod(app, "lonely", apiVersion="v1", kind="Pod"))
+
+
+def deleting_set(app: App) -> None:
+    body = deployment(app.source, "data")
+    policy = {"whenScaled": "Delete", "whenDeleted": "Retain"}
+    spec = {key: body["spec"][key] for key in ("selector", "template", "replicas")}
+    spec |= {"serviceName": "app", "persistentVolumeClaimRetentionPolicy": policy}
+    apply(app.driver, {**body, "kind": "StatefulSet", "spec": spec})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "key", "says"),
+    [
+        (owned, "claim-ordinary", "owned by ConfigMap owner"),
+        (resizing, "claim-ordinary", "being resized"),
+        (taken, "destination-empty", "exists already"),
+        (quota("source"), "quota", "requests.storage"),
+        (quota("destination"), "quota", "requests.storage"),
+        (restricted, "mover", "does not admit the mover"),
+        (daemon_set, "stoppable", "DaemonSet app cannot be scaled"),
+        (bare_pod, "stoppable", "Pod lonely uses data"),
+        (deleting_set, "when-scaled", "whenScaled: Delete"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_it_is_refused(shared: Driver, spoil: Callable[[App], None], key: str, says: str) -> None:
+    app = make_claim(shared)
+    spoil(app)
+    migration = app.checked()
+    assert says in checks(migration, "stop")[key]
+    with pytest.raises(Refused):
+        running.start(by=shared.operator, migration=migration, plan_digest=migration.plan_digest)
+    assert not migration.intents.exists()
+
+
+def test_sizes_classes_and_namespaces_that_do_not_fit_are_refused(shared: Driver) -> None:
+    app = make_claim(shared)
+    migration = app.draft(destination="not-there", storage_class="no-such-class")
+    migration.transfers.update(destination_bytes=1024**2)
+    drafting.request_checks(by=shared.operator, migration=migration)
+    found = checks(shared.until(migration, State.READY), "stop")
+    assert "not-there does not exist" in found["destination-namespace"]
+    assert "no storage class no-such-class" in found["storage-class"]
+    assert str(1024**2) in found["destination-size"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "phase"), [({"storageClassName": "local-ssd"}, "Pending"), ({"volumeMode": "Block"}, "Bound")]
+)
+def test_a_claim_without_files_is_refused(shared: Driver, spec: dict[str, str], phase: str) -> None:
+    app = make_claim(shared)
+    body = claim_manifest(app.source, "odd")
+    apply(shared, {**body, "spec": {**body["spec"], **spec}})
+
+    def settled() -> bool:
+        claim = shared.adapter.get_claim(app.source, "odd")
+        return claim is not None and claim.phase == phase
+
+    until(settled, timeout_s=30, what=phase)
+    migration = app.draft(claims=["odd"])
+    drafting.request_checks(by=shared.operator, migration=migration)
+    migration = shared.until(migration, State.READY, State.DRAFT)
+    if phase == "Pending":
+        assert migration.problem is not None and migration.problem["code"] == "claim-not-bound"
+        assert migration.state == State.DRAFT
+    else:
+        assert "block volume" in checks(migration, "stop")["claim-ordinary"]
+
+
+def test_each_missing_rule_is_printed(shared: Driver, settings) -> None:  # type: ignore[no-untyped-def]
+    app = make_claim(shared)
+    settings.HOLDFAST_WORKER_CONTEXT = "holdfast-watcher"
+    adapter.cache_clear()
+    stops = [c for c in app.checked().plan["checks"] if c["verdict"] == "stop" and c["key"] == "access"]
+    missing = {check["command"] for check in stops}
+    wanted = {
+        f"kubectl auth can-i create jobs.batch -n {app.source}",
+        f"kubectl auth can-i create persistentvolumeclaims -n {app.destination}",
+        f"kubectl auth can-i delete persistentvolumeclaims -n {app.source}",
+        "kubectl auth can-i patch persistentvolumes",
+    }
+    assert wanted <= missing
+    assert not any(" get " in command for command in missing)
+
+
+def test_a_claim_that_a_migration_holds_is_refused_to_another_one(shared: Driver) -> None:
+    app = make_claim(shared)
+    first, second = app.checked(), app.checked(names={"data": "data-2"})
+    running.start(by=shared.operator, migration=first, plan_digest=first.plan_digest)
+    with pytest.raises(Refused, match=first.reference):
+        running.start(by=shared.operator, migration=second, plan_digest=second.plan_digest)
+    drafting.request_checks(by=shared.operator, migration=second)
+    second = shared.until(second, State.READY)
+    assert first.reference in checks(second, "stop")["claim-free"]
+
+
+def test_what_is_missing_for_the_end_is_said_at_the_beginning(shared: Driver) -> None:
+    app = make_claim(shared)
+    shared.approver.delete()
+    assert "0 people" in checks(app.checked(), "warn")["approver"]
+
+
+def test_a_suspended_owner_stops_and_what_stays_behind_in_git_is_named(
+    shared: Driver, tmp_path: Path
+) -> None:
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "app"},
+        "spec": {"ports": [{"port": 80}]},
+    }
+    config = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "app-settings"},
+        "data": {"a": "b"},
+    }
+    app = make_git_app(shared, tmp_path, more=(service, config))
+    migration = app.checked()
+    assert not checks(migration, "stop")
+    warned = checks(migration, "warn")["git-left-behind"]
+    assert "Service app" in warned and "ConfigMap app-settings" in warned and "Deployment" not in warned
+
+    # Suspended by a person: not ours to lift, neither now nor when it happens between the checks and quiesce.
+    shared.kubectl(
+        "patch",
+        "kustomization",
+        "-n",
+        "flux-system",
+        app.source,
+        "--type=merge",
+        "-p",
+        '{"spec":{"suspend":true}}',
+    )
+    drafting.request_checks(by=shared.operator, migration=migration)
+    migration = shared.until(migration, State.READY)
+    assert "suspended already" in checks(migration, "stop")["gitops-owner"]
+
+
+def test_a_suspension_by_somebody_else_is_never_lifted(shared: Driver, tmp_path: Path) -> None:
+    app = make_git_app(shared, tmp_path)
+    migration = shared.at(app.started(), "copy")
+    for value in ("false", "true"):
+        # Somebody resumes it, then suspends it for a reason of their own: the mark of ours is still on it.
+        body = f'{{"spec":{{"suspend":{value}}}}}'
+        shared.kubectl("patch", "kustomization", "-n", "flux-system", app.source, "--type=merge", "-p", body)
+    running.roll_back(by=shared.operator, migration=migration)
+    migration = shared.until(migration, State.ROLLED_BACK, timeout_s=120)
+    found = shared.adapter.get_kustomization("flux-system", app.source)
+    assert found is not None and found.suspended
+    assert app.source in migration.message
+    assert migration.evidence.get(kind="rolled-back").data["left_suspended"] == [
+        f"Kustomization flux-system/{app.source}"
+    ]
