@@ -9,11 +9,13 @@ from django.http import QueryDict
 
 from cluster.flux import PRUNE
 from dashboard.models import Claim
+from dashboard.protection import assess
 from dashboard.queries import Filters, find
 from dashboard.states import Drift, Protection
 from gitops.change import Tree
 from gitops.values import FluxPath
 from migrations_app.models import Transfer
+from tests.dashboard import making as make
 from tests.dashboard.gitwork import CLAIM, Work, working
 from tests.support.cluster_process import Sandbox
 from worker import declared
@@ -120,6 +122,7 @@ def test_nothing_is_compared_twice_and_what_flux_lets_go_of_is_forgotten(work: W
         (PROTECTED.format(name="data").replace("disabled", "${prune:=disabled}"), False, False, "variable"),
         (PROTECTED.format(name="other"), False, False, "No file under apps declares"),
         (CLAIM.format(name="data") + "---\n" + CLAIM.format(name="data"), False, False, "declared 2 times"),
+        (PROTECTED.format(name="data").replace("disabled", '"${a}\\0"'), False, False, "variable"),
         (CLAIM.format(name="data") + "  : {", False, False, "Cannot tell"),
     ],
 )
@@ -130,3 +133,16 @@ def test_the_files_decide(tmp_path: Path, text: str, found: bool, protected: boo
     answer = declared.compare(Tree.of(tmp_path), flux, [("media", "data")])["media", "data"]
     assert (answer.found, answer.protected) == (found, protected)
     assert why in answer.why
+
+
+def test_what_flux_made_once_and_never_corrects_is_no_drift(tmp_path: Path) -> None:
+    text = PROTECTED.format(name="data").replace("prune: disabled", "ssa: IfNotPresent")
+    (tmp_path / "apps").mkdir()
+    (tmp_path / "apps/all.yaml").write_text(text)
+    flux = FluxPath("apps", target_namespace="media")
+    answer = declared.compare(Tree.of(tmp_path), flux, [("media", "data")])["media", "data"]
+    assert (answer.found, answer.protected, answer.once) == (True, False, True)
+    found = assess(make.claim(), make.around(), answer)
+    assert found.drift == Drift.NONE
+    assert found.layer("flux_prune").state == Protection.PROTECTED
+    assert "correct nothing of it" in found.drift_fact
