@@ -1,0 +1,158 @@
+"""Flux reconciles at the worst moments, and people change Git: the source is never lost early, re-protected, or orphaned unseen."""
+
+from pathlib import Path
+
+import pytest
+
+from migrations_app.actions import running
+from migrations_app.models import Migration
+from migrations_app.states import State
+from tests.journeys.driving import TROUBLE, Driver
+from tests.journeys.git_apps import GitApp, make_git_app
+from tests.mover.walker import picture
+from tests.support.waiting import until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+
+def guard(app: GitApp, migration: Migration) -> None:
+    """What must hold at every moment: the claim is there until Holdfast itself deletes it, and then its volume is kept."""
+    transfer = migration.transfers.get()
+    volume = app.driver.adapter.get_volume(transfer.source_volume)
+    assert volume is not None and volume.uid == transfer.source_volume_uid
+    began = migration.intents.filter(verb="claim.delete").exists()
+    claim = app.driver.adapter.get_claim(app.source, "data")
+    if not began:
+        assert claim is not None and claim.uid == transfer.source_uid and not claim.deleting
+    else:
+        assert volume.reclaim_policy == "Retain"
+
+
+def tick_and_reconcile(
+    app: GitApp, migration: Migration, *, until_step: str = "", state: State | None = None
+) -> Migration:
+    """Ticks with a pass of Flux requested between every two, until the step or state."""
+
+    def look() -> Migration | None:
+        found = app.driver.tick(migration)
+        guard(app, found)
+        app.request()
+        if found.state in TROUBLE:
+            raise RuntimeError(f"{found.current_step}: {found.problem}")
+        return found if found.state == state or found.current_step == until_step else None
+
+    found = until(look, timeout_s=150, what=until_step or str(state), every_s=0.15)
+    assert found is not None
+    return found
+
+
+def released(app: GitApp, migration: Migration, tree: dict[bytes, object]) -> None:
+    transfer = migration.transfers.get()
+    adapter = app.driver.adapter
+    assert adapter.get_claim(app.source, "data") is None
+    volume = adapter.get_volume(transfer.source_volume)
+    assert volume is not None and (volume.phase, volume.reclaim_policy) == ("Released", "Retain")
+    assert picture(app.driver.volume_directory(volume.name)) == tree
+    owner = adapter.get_kustomization("flux-system", app.source)
+    assert owner is not None and not owner.suspended
+    assert not owner.holds("PersistentVolumeClaim", app.source, "data")
+    assert adapter.get_workload("Deployment", app.source, "app") is None
+
+
+def test_flux_reconciles_between_every_two_ticks_and_is_held_at_every_point(
+    shared: Driver, tmp_path: Path
+) -> None:
+    app = make_git_app(shared, tmp_path)
+    tree = picture(app.directory())
+    migration = shared.at(app.started(), "quiesce")
+
+    # A pass is in the middle of its work when the owner is suspended: it would scale the application up again.
+    app.hold("write")
+    app.request()
+    app.wait_held("write")
+    for _ in range(4):
+        migration = shared.tick(migration)
+    workload = shared.adapter.get_workload("Deployment", app.source, "app")
+    assert workload is not None and workload.replicas == 1
+    assert migration.current_step == "quiesce"
+    app.hold()
+    migration = tick_and_reconcile(app, migration, until_step="copy")
+
+    migration = shared.confirm_test(migration)
+    migration = shared.approve(migration)
+    migration = shared.at(migration, "release")
+    points = ["apply", "prune", "status"]
+    app.hold(*points)
+    while points:
+        _tick_until_held(app, migration, points[0])
+        for _ in range(3):
+            guard(app, shared.tick(migration))
+        assert not migration.intents.filter(verb__in=["claim.delete", "claim.unprotect"]).exists()
+        points.pop(0)
+        app.hold(*points)
+    migration = tick_and_reconcile(app, migration, state=State.RETAINED)
+    released(app, migration, tree)
+
+
+def _tick_until_held(app: GitApp, migration: Migration, point: str) -> None:
+    def look() -> bool:
+        now = app.driver.tick(migration)
+        guard(app, now)
+        found = app.driver.adapter.get_kustomization("flux-system", app.source)
+        assert found is not None
+        if found.annotations.get("sandbox.holdfast.dev/held-at") != point:
+            raise AssertionError(
+                f"{now.state} at {now.current_step}: {now.message} {now.waiting_for} {now.problem}"
+            )
+        return True
+
+    until(look, timeout_s=180, what=f"held at {point}", every_s=0.1)
+
+
+def test_what_others_change_in_git_and_flux_stops_the_release(shared: Driver, tmp_path: Path) -> None:
+    app = make_git_app(shared, tmp_path)
+    tree = picture(app.directory())
+    migration = shared.confirm_test(app.started())
+    migration = shared.approve(migration)
+    migration = shared.at(migration, "release")
+
+    def moved(path: str) -> None:
+        patch = f'{{"spec":{{"path":"./{path}"}}}}'
+        shared.kubectl("patch", "kustomization", "-n", "flux-system", app.source, "--type=merge", "-p", patch)
+
+    def stops_with(code: str) -> Migration:
+        stopped = shared.until(migration, State.FAILED)
+        assert stopped.problem is not None and stopped.problem["code"] == code, stopped.problem
+        assert stopped.problem["happened"] and stopped.problem["next"]
+        assert not stopped.intents.filter(verb__in=["claim.delete", "claim.unprotect"]).exists()
+        guard(app, stopped)
+        return stopped
+
+    # The Kustomization looks at another directory: that the old one declares nothing would prove nothing.
+    moved(app.destination)
+    migration = stops_with("owner-moved")
+    moved(app.source)
+    # Somebody takes the destination out of Git.
+    app.revert_last()
+    running.retry(by=shared.operator, migration=migration)
+    migration = stops_with("destination-undeclared")
+    app.revert_last()
+    running.retry(by=shared.operator, migration=migration)
+
+    # Somebody declares the source again, right after its removal has arrived.
+    def arrived() -> bool:
+        guard(app, shared.tick(migration))
+        return migration.evidence.filter(kind="git-arrived").exists()
+
+    until(arrived, timeout_s=90, what="the removal in Git", every_s=0.1)
+    app.revert_last()
+    migration = stops_with("source-readded")
+    app.revert_last()
+    running.retry(by=shared.operator, migration=migration)
+    # It was changed since Holdfast suspended it, so it is not Holdfast's to resume.
+    migration = shared.until(migration, State.WAITING)
+    assert "Resume Kustomization" in migration.waiting_for
+    body = '{"spec":{"suspend":false}}'
+    shared.kubectl("patch", "kustomization", "-n", "flux-system", app.source, "--type=merge", "-p", body)
+    migration = shared.until(migration, State.RETAINED, timeout_s=120)
+    released(app, migration, tree)
