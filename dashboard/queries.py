@@ -44,7 +44,7 @@ class Filters:
     def of(cls, query: QueryDict) -> "Filters":
         query = query.copy()
         for key, value in list(query.items()):
-            query[key] = value.replace("\x00", "")  # the one character that PostgreSQL refuses
+            query[key] = str(value).replace("\x00", "")  # the one character that PostgreSQL refuses
         sort = query.get("sort", "claim")
         return cls(
             text=query.get("q", "").strip()[:200],

@@ -17,7 +17,7 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 @register.filter
-def size(value: float | None) -> str:
+def size(value: float | str | None) -> str:
     """Bytes in the largest binary unit that leaves at least 1: 1536 → 1.5 KiB. A dash for None."""
     if value is None or value == "":
         return "–"
@@ -49,9 +49,9 @@ def rate(value: float | None) -> str:
 
 
 @register.filter
-def count(value: int | None) -> str:
+def count(value: int | str | None) -> str:
     """A whole number with thin spaces between thousands."""
-    return "–" if value is None or value == "" else f"{value:,}".replace(",", "\u2009")
+    return "–" if value is None or value == "" else f"{int(value):,}".replace(",", "\u2009")
 
 
 @register.filter

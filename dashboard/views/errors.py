@@ -9,4 +9,4 @@ from audit import context
 def server_error(request: HttpRequest) -> HttpResponse:
     """Answers where a view raised. It asks no database: that may be what is broken."""
     # Without the request no context processor runs.
-    return render(None, "500.html", {"request_id": context.request_id.get()}, status=500)  # type: ignore[arg-type]
+    return render(None, "500.html", {"request_id": context.request_id.get()}, status=500)

@@ -34,7 +34,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "connections": Cluster.objects.all(),
         "troubled": gitops.filter(Q(suspended=True) | ~Q(ready="True"))[:10],
         "gitops_count": gitops.count(),
-        "may_start": can(request.user, "migrations.edit"),  # type: ignore[arg-type]
+        "may_start": can(request.user, "migrations.edit"),
         "validation": ValidationRun.objects.first(),
     }
     return render_part(request, "dashboard/overview.html", "dashboard/_overview.html", context)

@@ -45,6 +45,6 @@ def migrations(request: HttpRequest) -> HttpResponse:
         "groups": groups,
         "group": group,
         "text": text,
-        "may_start": can(request.user, "migrations.edit"),  # type: ignore[arg-type]
+        "may_start": can(request.user, "migrations.edit"),
     }
     return render(request, "migrations/list.html", context)

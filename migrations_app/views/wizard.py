@@ -44,7 +44,7 @@ def new(request: HttpRequest) -> HttpResponse:
     holders = held(cluster.pk, namespace, [c.name for c in claims]) if cluster else {}
     chosen, application = _first_choice(request, groups, holders)
     if request.method == "POST" and cluster is not None:
-        permissions.check(request.user, "migrations.edit", namespace=namespace)  # type: ignore[arg-type]
+        permissions.check(request.user, "migrations.edit", namespace=namespace)
         chosen = [c for c in request.POST.getlist("claims") if any(c == row.name for row in claims)]
         application = typed(request, "application", 100).strip() or (chosen[0] if chosen else "")
         made: list[Migration] = []
