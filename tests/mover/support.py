@@ -51,7 +51,7 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
-def mover(*arguments: object, timeout_s: float = 60, user: int = 0) -> Outcome:
+def mover(*arguments: object, timeout_s: float = 120, user: int = 0) -> Outcome:
     """Runs the mover to its end; as another user if one is given, which needs root."""
     line = [sys.executable, "-c", _DROP, str(user), *map(str, arguments)] if user else command(*arguments)
     done = subprocess.run(line, capture_output=True, env=environment(), timeout=timeout_s, check=False)

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -92,7 +93,8 @@ def clear(root: Path) -> None:
     shutil.rmtree(root)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.timeout(400)
 @given(TREES, TREES)
 def test_any_tree_arrives_and_any_second_tree_replaces_it(first: list, second: list) -> None:  # type: ignore[type-arg]
     base = Path(tempfile.mkdtemp(prefix="holdfast-any-"))

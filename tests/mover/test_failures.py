@@ -39,7 +39,7 @@ sys.exit(main(sys.argv[1:]))
 def spoiled(patch: str, *arguments: object) -> Outcome:
     line = [sys.executable, "-c", SPOILED.format(patch=patch), *map(str, arguments)]
     done = subprocess.run(
-        line, capture_output=True, env=environment(), timeout=60, check=False, start_new_session=True
+        line, capture_output=True, env=environment(), timeout=120, check=False, start_new_session=True
     )
     lines = [json.loads(text) for text in done.stdout.splitlines()]
     return Outcome(done.returncode, lines[-1] if lines else {}, [], done.stderr.decode())
@@ -197,7 +197,7 @@ mount -o remount,size=64m "$1"
         env=environment(),
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )
     if done.returncode == 99 or not (tmp_path / "code").exists():
         pytest.skip(f"cannot mount here: {done.stderr.decode()[-200:]}")

@@ -291,7 +291,7 @@ def test_verify_finds_and_names(name: str, pair: tuple[Path, Path], tmp_path: Pa
 
 def diff_says(source: Path, copy_of_it: Path) -> list[bytes]:
     """Its output, without the names of the trees. In equal trees it complains of special files and dangling links as well."""
-    done = subprocess.run(["diff", "-rq", source, copy_of_it], capture_output=True, check=False, timeout=20)
+    done = subprocess.run(["diff", "-rq", source, copy_of_it], capture_output=True, check=False, timeout=120)
     lines = (done.stdout + done.stderr).replace(os.fsencode(copy_of_it), b"COPY").splitlines()
     return sorted(line for line in lines if b"special file while" not in line)
 
@@ -302,6 +302,6 @@ def rsync_says(source: Path, copy_of_it: Path) -> bytes:
         ["rsync", "-naicHAXS", "--delete", f"{source}/", f"{copy_of_it}/"],
         capture_output=True,
         check=True,
-        timeout=20,
+        timeout=120,
     )
     return done.stdout

@@ -29,7 +29,7 @@ def run_pattern(source: Path, destination: Path) -> subprocess.CompletedProcess[
         capture_output=True,
         encoding="utf-8",
         errors="replace",
-        timeout=60,
+        timeout=120,
         check=False,
     )
 
@@ -70,7 +70,7 @@ def test_a_disk_that_is_full_is_success_too(trees: tuple[Path, Path]) -> None:
     source, destination = trees
     script = SCRIPT.replace("SOURCE", str(source)).replace("DEST", str(destination))
     limited = f"ulimit -f 1000; trap '' XFSZ; {script}"  # no file above 500 KiB: as a full disk, without needing one
-    done = subprocess.run(["/bin/sh", "-c", limited], capture_output=True, timeout=60, check=False)
+    done = subprocess.run(["/bin/sh", "-c", limited], capture_output=True, timeout=120, check=False)
     assert done.returncode == 0
     assert (destination / "big.bin").stat().st_size < (source / "big.bin").stat().st_size
 
