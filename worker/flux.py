@@ -4,7 +4,7 @@ import uuid
 
 from django.utils import timezone
 
-from cluster.flux import commit_of, reconciled
+from cluster.flux import Kustomization, commit_of, reconciled
 from migrations_app.problems import Problem
 from worker import suspension
 from worker.context import Context
@@ -49,6 +49,8 @@ def apply(context: Context, owner: dict[str, str], commit: str, *, key: str) -> 
             "migrations.edit",
             after_s=5,
         )
+    if _has_applied(kustomization, commit):
+        return None
     token = context.memory.get(f"{key}_token")
     if not token or context.memory.get(f"{key}_token_commit") != commit:
         token = new_token()
@@ -76,6 +78,17 @@ def apply(context: Context, owner: dict[str, str], commit: str, *, key: str) -> 
         context.remember(**{f"{key}_token": ""})
         return Again(f"{owner['name']} applied {applied[:12]}; {commit[:12]} is awaited.", after_s=1.0)
     return Again(f"{owner['name']}: {state.reason}", after_s=1.0)
+
+
+def _has_applied(kustomization: Kustomization, commit: str) -> bool:
+    """A whole pass over this commit and this generation has succeeded, whoever asked for it.
+
+    A token of ours may never be answered: somebody else's request overwrites it.
+    """
+    revisions = {commit_of(kustomization.applied_revision), commit_of(kustomization.attempted_revision)}
+    ready = kustomization.ready
+    current = kustomization.generation == kustomization.observed_generation
+    return revisions == {commit} and current and ready is not None and ready.status == "True"
 
 
 def resume_owner(context: Context, owner: dict[str, str]) -> Outcome | None:
