@@ -47,4 +47,11 @@ def test_every_byte_and_attribute_arrives_and_the_source_is_released_and_brought
         assert picture(driver.volume_directory(volume)) == before[name]
     print(durations(migration))
     verbs = set(Event.objects.values_list("verb", flat=True))
-    assert {"migration.start", "flux.suspend", "workload.scale", "git.push", "signoff.approve", "claim.delete"} <= verbs
+    assert {
+        "migration.start",
+        "flux.suspend",
+        "workload.scale",
+        "git.push",
+        "signoff.approve",
+        "claim.delete",
+    } <= verbs
