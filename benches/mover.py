@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -170,12 +171,12 @@ def measure_delta(source: Path, base: Path, repeat: int) -> dict[str, list[float
 
 def show(name: str, seconds: dict[str, list[float]]) -> None:
     """Medians, and how many times the first contender's."""
-    print(f"\n{name}")
+    print(f"\n{name}", flush=True)
     verified = statistics.median(seconds.get("mover, verified from disk", seconds[next(reversed(seconds))]))
     for label, values in seconds.items():
         median = statistics.median(values)
         spread = f"{min(values):.2f} to {max(values):.2f}"
-        print(f"  {label:28} {median:8.2f} s   ({spread})   {median / verified:6.2f} × the mover's last line")
+        print(f"  {label:28} {median:8.2f} s   ({spread})   {median / verified:6.2f} × the mover's last line", flush=True)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -188,6 +189,7 @@ def main(arguments: Sequence[str]) -> int:
         "--where", type=Path, help="a directory on the disk to measure; default: the temporary directory"
     )
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unmounts and removes what was built
     wanted = options.sets.split(",")
     machine = f"{platform.machine()}, {os.cpu_count()} processors, Linux {platform.release()}, Python {platform.python_version()}"
     print(

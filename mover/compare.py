@@ -12,7 +12,6 @@ from mover.holes import hole_map, may_have_holes
 from mover.limits import Brake
 from mover.listing import (
     LETTERS,
-    RANGE_BYTES,
     TYPES,
     Seen,
     device_content,
@@ -40,7 +39,7 @@ from mover.protocol import (
     pack,
     unpack,
 )
-from mover.reading import SMALL_BYTES, hash_range, open_regular, read_exactly, require_unchanged
+from mover.reading import SMALL_BYTES, SPREAD_BYTES, hash_range, open_regular, read_exactly, require_unchanged
 from mover.tree import LEFT_OUT_OF_ROOT, STATE_NAME, Tree, entries, split, status
 
 SOURCE, DESTINATION, REPORTED = 1, 2, 4
@@ -50,7 +49,7 @@ LINK_CACHE = 20_000
 def see(
     directory: int, name: bytes, st: os.stat_result, rules: Rules, brake: Brake, *, drop: bool
 ) -> Seen | None:
-    """Reads one entry that is no directory; None for a socket. The content of a file above 64 MiB is left empty."""
+    """Reads one entry that is no directory; None for a socket. The content of a file above SPREAD_BYTES is left empty."""
     kind = stat.S_IFMT(st.st_mode)
     letter = LETTERS.get(kind)
     if letter is None:
@@ -80,7 +79,7 @@ def _see_file(
         if size <= SMALL_BYTES:
             content = file_content(size, blake3(read_exactly(fd, size, 0)).digest())
             brake.used(1, size)
-        elif size <= RANGE_BYTES:
+        elif size <= SPREAD_BYTES:
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
             content = file_content(size, hash_range(fd, 0, size, brake))
         require_unchanged(st, os.fstat(fd))

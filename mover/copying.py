@@ -29,6 +29,7 @@ from mover.protocol import (
     pack,
     unpack,
 )
+from mover.reading import SPREAD_BYTES
 from mover.rows import Row, kept, unpacked
 from mover.tree import DIRECTORY, entries, make_usable, open_own, remove, split, status, status_or_none
 from mover.walk import STRETCH
@@ -260,7 +261,8 @@ class _Stretch:
             return
         known = self._unchanged(name, st) if letter == b"f" else None
         large = letter == b"f" and st.st_size > RANGE_BYTES
-        if st.st_nlink > 1 or (large and known is None):
+        spread = letter == b"f" and st.st_size > SPREAD_BYTES
+        if st.st_nlink > 1 or (spread and known is None):
             self._leave_to_coordinator(position, name, st, known, large=large)
             return
         if known is not None:

@@ -12,6 +12,8 @@ from mover.listing import RANGE_BYTES
 
 SMALL_BYTES = 1 << 20
 BUFFER_BYTES = 1 << 20
+# A file above this is a task of its own, so that the big files of one directory are shared among the workers.
+SPREAD_BYTES = 8 << 20
 # O_NONBLOCK: a name that turned into a FIFO must not hang us. It means nothing for regular files.
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _ZEROS = bytes(BUFFER_BYTES)
