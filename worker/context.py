@@ -49,6 +49,12 @@ class Context:
             self.run.memory.update(values)
             self.run.save(update_fields=["memory"])
 
+    def keep(self, *fields: str) -> None:
+        """Saves fields of the migration now, only while the lease holds: a slow tick never writes over what came later."""
+        with transaction.atomic():
+            check_held(self.migration)
+            self.migration.save(update_fields=list(fields))
+
     def evidence(self, kind: str, data: Mapping[str, Any], transfer: Transfer | None = None) -> Evidence:
         """Keeps an observation. It is saved together with the outcome of this tick."""
         found = Evidence(

@@ -128,6 +128,12 @@ def kustomization_facts(kustomization: Kustomization) -> dict[str, Any]:
         "source_name": kustomization.source_name,
         "target_namespace": kustomization.target_namespace,
         "name_prefix": kustomization.name_prefix,
+        "name_suffix": kustomization.name_suffix,
+        "substitute": dict(kustomization.substitute),
+        "components": list(kustomization.components),
+        "patches": [[dict(target), patch] for target, patch in kustomization.patches],
+        "common_annotations": dict(kustomization.common_annotations),
+        "common_labels": dict(kustomization.common_labels),
         "wait": kustomization.wait,
     }
 

@@ -8,10 +8,11 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 
-from cluster.flux import Kustomization, commit_of
+from cluster.flux import commit_of
 from cluster.values import Ref
 from dashboard.credentials import why_not
 from dashboard.models import GitRepository
@@ -118,14 +119,19 @@ def _renamed(migration: Migration) -> dict[str, str]:
     return {t.source_name: t.destination_name for t in migration.transfers.all()}
 
 
-def flux_path(facts: dict[str, str] | Kustomization) -> FluxPath:
-    """The directory that a Kustomization applies, from facts of inspect or from the cluster."""
-    if isinstance(facts, Kustomization):
-        return FluxPath(facts.path.removeprefix("./").strip("/"), facts.target_namespace, facts.name_prefix)
+def flux_path(facts: dict[str, Any]) -> FluxPath:
+    """The directory that a Kustomization applies, with every option that changes names, from the facts of inspect."""
     return FluxPath(
         facts["path"].removeprefix("./").strip("/"),
-        facts.get("target_namespace", ""),
-        facts.get("name_prefix", ""),
+        target_namespace=facts.get("target_namespace", ""),
+        name_prefix=facts.get("name_prefix", ""),
+        name_suffix=facts.get("name_suffix", ""),
+        substitute=facts.get("substitute", {}),
+        components=tuple(facts.get("components", ())),
+        patches=tuple((target, patch) for target, patch in facts.get("patches", ())),
+        common_annotations=facts.get("common_annotations", {}),
+        common_labels=facts.get("common_labels", {}),
+        source=facts.get("source_name", ""),
     )
 
 
@@ -216,7 +222,7 @@ def changes(context: Context) -> Changes:
     try:
         clone = repository(row)
         found.commit = clone.refresh()
-        if migration.destination_owner and not migration.within_namespace:
+        if migration.destination_owner.get("path") and not migration.within_namespace:
             found.deploy = _attempt(found, make_deploy(migration), clone.tree(found.commit))
         found.release = _attempt(found, make_release(migration), clone.tree(found.commit))
     except GitOpsError as error:

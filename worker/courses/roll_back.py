@@ -281,7 +281,7 @@ def _finish(context: Context) -> Outcome:
             kept.append(volume.name)
     if context.migration.outage_began_at and not context.migration.outage_ended_at:
         context.migration.outage_ended_at = timezone.now()
-        context.migration.save(update_fields=["outage_ended_at"])
+        context.keep("outage_ended_at")
     left = context.memory.get("left_suspended", [])
     context.evidence("rolled-back", {"kept_volumes": kept, "left_suspended": left})
     said = ["Everything is as it was."]

@@ -25,7 +25,7 @@ def tick(context: Context) -> Outcome:
         return Wait(waiting, "migrations.edit", after_s=2)
     if context.migration.outage_began_at and not context.migration.outage_ended_at:
         context.migration.outage_ended_at = timezone.now()
-        context.migration.save(update_fields=["outage_ended_at"])
+        context.keep("outage_ended_at")
     context.evidence(
         "deployed",
         {

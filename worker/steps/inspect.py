@@ -29,7 +29,7 @@ def tick(context: Context) -> Outcome:
     known = [owner for owner in owners if owner.get("kind") in {"Kustomization", "HelmRelease"}]
     migration.source_owner = _one_owner(known)
     migration.destination_owner = _destination_owner(context)
-    migration.save(update_fields=["source_owner", "destination_owner"])
+    context.keep("source_owner", "destination_owner")
     return Done(f"Read {len(context.transfers)} claims and what uses them.")
 
 

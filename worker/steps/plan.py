@@ -20,7 +20,10 @@ ASSUMED_RATE = 60 * 1024 * 1024
 def tick(context: Context) -> Outcome:
     migration = context.migration
     if context.memory.get("go_by"):
-        return Done(f"{context.memory['go_by']} accepted the plan as it is now.")
+        if migration.plan_digest == migration.started_plan_digest:
+            return Done(f"{context.memory['go_by']} accepted the plan as it is now.")
+        # Accepted was another one than there is: it is shown again.
+        context.memory.pop("go_by")
     git = gitside.changes(context)
     body = {
         "objects": objects(migration, context.transfers),
@@ -35,7 +38,7 @@ def tick(context: Context) -> Outcome:
         "git_commit": git.commit,
     }
     migration.plan_digest = digest
-    migration.save(update_fields=["plan", "plan_digest"])
+    context.keep("plan", "plan_digest")
     context.evidence("plan", {"digest": digest, **body})
     if migration.state != State.PREPARING and digest != migration.started_plan_digest:
         return Wait(

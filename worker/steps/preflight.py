@@ -14,7 +14,7 @@ def tick(context: Context) -> Outcome:
     stops = [check for check in found if check.verdict == Verdict.STOP]
     # The wizard shows the list as it is; a plan is rendered all the same, so that a person sees what it would be.
     context.migration.plan = {**context.migration.plan, "checks": listed}
-    context.migration.save(update_fields=["plan"])
+    context.keep("plan")
     if stops and context.migration.state != State.PREPARING:
         first = stops[0]
         return Stop(

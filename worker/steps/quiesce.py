@@ -96,7 +96,7 @@ def _scale_down(context: Context) -> Outcome | None:
             )
         if context.migration.outage_began_at is None:
             context.migration.outage_began_at = timezone.now()
-            context.migration.save(update_fields=["outage_began_at"])
+            context.keep("outage_began_at")
         context.act(
             key=f"quiesce/scale/{kind}/{namespace}/{name}",
             verb="workload.scale",
