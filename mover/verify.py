@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from mover.attributes import Rules
-from mover.compare import DESTINATION, REPORTED, SOURCE, compare_sides, differences, identity, one_sided
+from mover.compare import identity
+from mover.differences import DESTINATION, REPORTED, SOURCE, compare_sides
 from mover.hardlinks import HardLinks
 from mover.listing import RANGE_BYTES, Seen, file_content, head, metadata, tree_digests
 from mover.names import joined
@@ -99,22 +100,12 @@ class Verification:
             if found is not None:
                 tally.sides[side].directories += 1
         if self.sides == 2 and not result.problems and not task.mask & REPORTED:
-            tally.differ(self._directory_differences(task, seen))
+            tally.differ(compare_sides(task.path, seen[0], seen[1], self.rules))
         node.items = stretch_count(result.name_masks) + len(result.directory_masks)
         if not node.items:
             self._complete(node)
             return
         self.agenda.push(self._tasks(node, result))
-
-    def _directory_differences(self, task: Look, seen: list[Seen | None]) -> list[Difference]:
-        source, destination = seen
-        if source is not None and destination is not None:
-            return differences(task.path, source, destination, self.rules)
-        if source is not None:
-            return [one_sided(task.path, SOURCE, source)]
-        if destination is not None:
-            return [one_sided(task.path, DESTINATION, destination)]
-        return []
 
     def _tasks(self, node: Node, listed: Looked) -> Iterator[tuple[object, object]]:
         position = 0
