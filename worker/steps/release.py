@@ -16,10 +16,9 @@ from migrations_app.actions import signing
 from migrations_app.models import GitMode, SignOffRequest, Transfer
 from migrations_app.problems import Problem, Refused
 from migrations_app.rules.signoff import why_void
-from worker import flux, gitside, manifests, movers, owners, stillness
+from worker import copying, flux, gitside, manifests, movers, owners, stillness
 from worker.context import WORKER, Context
 from worker.outcomes import Again, Done, GoBack, Outcome, Stop, Wait
-from worker.steps import copying
 
 Live = SignOffRequest.State
 PROTECTION_KEYS = (

@@ -3,7 +3,7 @@
 from cluster.values import Claim
 from migrations_app.models import Transfer
 from migrations_app.problems import Problem
-from worker import manifests
+from worker import strategies
 from worker.context import LABEL, Context
 from worker.outcomes import Again, Done, Outcome, Stop
 
@@ -11,7 +11,7 @@ from worker.outcomes import Again, Done, Outcome, Stop
 def tick(context: Context) -> Outcome:
     pending = []
     for transfer in context.transfers:
-        manifest = manifests.target_claim(context.migration, transfer)
+        manifest = strategies.of(context.migration).staging_claim(context.migration, transfer)
         claim = context.cluster.get_claim(manifest.namespace, manifest.name)
         if claim is None:
             _create(context, transfer)
@@ -35,7 +35,7 @@ def tick(context: Context) -> Outcome:
 
 
 def _create(context: Context, transfer: Transfer) -> None:
-    manifest = manifests.target_claim(context.migration, transfer)
+    manifest = strategies.of(context.migration).staging_claim(context.migration, transfer)
     key = f"stage/claim.create/{manifest.namespace}/{manifest.name}"
     context.create(manifest, key=key, verb="claim.create", after={"transfer": transfer.number})
 

@@ -3,10 +3,9 @@
 from cluster.values import Manifest
 from migrations_app.models import Transfer
 from migrations_app.problems import Problem
-from worker import manifests, movers, stillness
+from worker import copying, manifests, movers, stillness
 from worker.context import Context
 from worker.outcomes import Again, Done, Outcome, Stop
-from worker.steps import copying
 
 
 def tick(context: Context) -> Outcome:

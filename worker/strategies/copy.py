@@ -1,0 +1,94 @@
+"""Copy: the mover fills an empty claim, from any storage class to any storage class."""
+
+from cluster.values import Manifest
+from migrations_app.models import Migration, Transfer
+from migrations_app.problems import Problem
+from worker import copying, manifests, stillness
+from worker.context import Context
+from worker.outcomes import Again, Done, Outcome, Skipped, Stop
+
+
+class Copy:
+    """Always possible: asks for nothing but that a pod can mount both claims."""
+
+    def staging_claim(self, migration: Migration, transfer: Transfer) -> Manifest:
+        return manifests.target_claim(migration, transfer)
+
+    def warm(self, context: Context) -> Outcome:
+        """Passes of the mover beside the application: they shrink the outage and prove nothing."""
+        passes = context.migration.warm_passes
+        if passes == 0:
+            return Skipped("No warm pass was asked for.")
+        number = context.memory.setdefault("pass", 1)
+        if context.memory.get("nodes") is None:
+            context.remember(nodes={str(t.number): _node(context, t) for t in context.transfers})
+        nodes = context.memory["nodes"]
+
+        def render(transfer: Transfer) -> Manifest:
+            return manifests.mover_job(
+                context.migration,
+                transfer,
+                purpose="warm",
+                attempt=context.run.attempt,
+                sequence=number,
+                final=False,
+                node=nodes[str(transfer.number)],
+            )
+
+        # Results first: what is removed below was read in an earlier tick.
+        if not context.memory.get("read"):
+            results = copying.run_all(context, render)
+            if not isinstance(results, dict):
+                return results
+            copying.remember_results(context, results, "warm-copy")
+            context.memory["read"] = True
+            return Again(f"Warm pass {number} of {passes} is done.", after_s=0.1)
+        removing = copying.remove_all(context, render)
+        if removing is not None:
+            return removing
+        if number < passes:
+            context.memory.update({"pass": number + 1, "read": False, "nodes": None})
+            return Again(f"Warm pass {number + 1} of {passes} begins.", after_s=0.1)
+        return Done(f"{passes} warm passes.")
+
+    def fill(self, context: Context) -> Outcome:
+        """The final pass, on a source that nothing uses."""
+
+        def render(transfer: Transfer) -> Manifest:
+            return manifests.mover_job(
+                context.migration, transfer, purpose="copy", attempt=context.run.attempt, final=True
+            )
+
+        if context.migration.runs.filter(step="deploy").exists():
+            # The application has its data there by now: a pass would throw that away.
+            return Stop(_handed_over())
+        problem = stillness.check(context)
+        if problem is not None:
+            return problem
+        if not context.memory.get("read"):
+            results = copying.run_all(context, render)
+            if not isinstance(results, dict):
+                return results
+            copying.remember_results(context, results, "copy")
+            context.memory["read"] = True
+            return Again("The final pass is done.", after_s=0.1)
+        return copying.remove_all(context, render) or Done("The final pass is done.")
+
+
+def _node(context: Context, transfer: Transfer) -> str:
+    """The node of the pod that uses the source: a ReadWriteOnce volume can be mounted beside it, nowhere else."""
+    if set(transfer.access_modes) & {"ReadWriteMany", "ReadOnlyMany"}:
+        return ""
+    claim = context.cluster.get_claim(context.migration.source_namespace, transfer.source_name)
+    if claim is None:
+        return ""
+    return next(iter(sorted(pod.node for pod in context.cluster.consumers_of(claim).pods if pod.node)), "")
+
+
+def _handed_over() -> Problem:
+    return Problem(
+        "The application was deployed on the copy already, so it is not copied to again.",
+        "Source and destination are both there.",
+        "Roll back to start again from the source.",
+        code="handed-over",
+    )
