@@ -176,7 +176,10 @@ def show(name: str, seconds: dict[str, list[float]]) -> None:
     for label, values in seconds.items():
         median = statistics.median(values)
         spread = f"{min(values):.2f} to {max(values):.2f}"
-        print(f"  {label:28} {median:8.2f} s   ({spread})   {median / verified:6.2f} × the mover's last line", flush=True)
+        print(
+            f"  {label:28} {median:8.2f} s   ({spread})   {median / verified:6.2f} × the mover's last line",
+            flush=True,
+        )
 
 
 def main(arguments: Sequence[str]) -> int:
