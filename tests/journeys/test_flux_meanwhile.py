@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from migrations_app.actions import running
+from migrations_app.actions import drafting, running
 from migrations_app.models import Migration
 from migrations_app.states import State
 from sandbox.flux.hold import HELD_AT
@@ -155,3 +155,33 @@ def test_what_others_change_in_git_and_flux_stops_the_release(shared: Driver, tm
     shared.kubectl("patch", "kustomization", "-n", "flux-system", app.source, "--type=merge", "-p", body)
     migration = shared.until(migration, State.RETAINED, timeout_s=120)
     released(app, migration, tree)
+
+
+def test_checks_wait_for_a_running_pass_and_do_not_take_it_for_a_failure(driver: Driver) -> None:
+    migration = driver.draft()
+    hold = "sandbox.holdfast.dev/hold"
+    driver.kubectl(
+        "annotate", "kustomization", "-n", "flux-system", "media-photos", f"{hold}=status", "--overwrite"
+    )
+    driver.kubectl(
+        "annotate",
+        "kustomization",
+        "-n",
+        "flux-system",
+        "media-photos",
+        "reconcile.fluxcd.io/requestedAt=preflight",
+        "--overwrite",
+    )
+
+    def passing() -> bool:
+        found = driver.adapter.get_kustomization("flux-system", "media-photos")
+        return found is not None and found.ready is not None and found.ready.status == "Unknown"
+
+    until(passing, timeout_s=60, what="a pass that is held")
+    drafting.request_checks(by=driver.operator, migration=migration)
+    driver.tick(migration)
+    migration = driver.tick(migration)
+    assert migration.current_step == "preflight" and "end its pass" in migration.message
+    driver.kubectl("annotate", "kustomization", "-n", "flux-system", "media-photos", f"{hold}-")
+    migration = driver.until(migration, State.READY)
+    assert not [check for check in migration.plan["checks"] if check["verdict"] == "stop"]

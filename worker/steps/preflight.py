@@ -4,10 +4,20 @@ from migrations_app.problems import Problem
 from migrations_app.states import State, Verdict
 from worker import checks
 from worker.context import Context
-from worker.outcomes import Done, Outcome, Stop
+from worker.outcomes import Again, Done, Outcome, Stop
+
+# A pass of Flux takes seconds as a rule; one that never ends is what the check then reports.
+PASS_LOOKS = 30
 
 
 def tick(context: Context) -> Outcome:
+    passing = _in_a_pass(context)
+    looks = context.memory.get("pass_looks", 0)
+    if passing and looks < PASS_LOOKS:
+        context.memory["pass_looks"] = looks + 1
+        return Again(
+            f"Waiting for {passing} to end its pass: in the middle of it, it is neither ready nor not."
+        )
     found = checks.run(context)
     listed = [check.as_json() for check in found]
     context.evidence("checks", {"checks": listed})
@@ -28,3 +38,15 @@ def tick(context: Context) -> Outcome:
         )
     warnings = sum(check.verdict == Verdict.WARN for check in found)
     return Done(f"{len(found)} checks: {len(stops)} stop, {warnings} warn.")
+
+
+def _in_a_pass(context: Context) -> str:
+    """The name of an owner that is reconciling right now; empty when none is."""
+    for owner in (context.migration.source_owner, context.migration.destination_owner):
+        if owner.get("path") is None:
+            continue
+        kustomization = context.cluster.get_kustomization(owner["namespace"], owner["name"])
+        ready = kustomization.ready if kustomization else None
+        if ready is not None and ready.status == "Unknown":
+            return f"Kustomization {owner['namespace']}/{owner['name']}"
+    return ""
