@@ -39,7 +39,7 @@ def test_whoever_tries_to_sign_off_their_own_migration_is_refused_and_named() ->
         f"/migrations/{migration.reference}/sign-off/decide/",
         {"decision": "approve", "request": asked.pk, "covers_digest": asked.covers_digest, "text": "mine"},
     )
-    assert answer.status_code == 303
+    assert answer.status_code == 422
     event = Event.objects.get(verb="action.refuse")
     assert (event.actor, event.role) == ("operator", "operator,approver")
     assert "asked for this migration" in event.note
