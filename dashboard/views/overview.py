@@ -1,9 +1,11 @@
 """The first page: what needs a person, what runs, what is at risk, and whether cluster and GitOps are well."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from accounts.access import needs
@@ -19,6 +21,16 @@ _NEEDS_YOU = (State.WAITING, State.FAILED, State.PAUSED, State.READY, State.ABOR
 _RUNNING = TICKING - {State.WAITING, State.RETAINED}
 
 
+# A pass in which an object is neither ready nor not takes seconds; one that lasts longer than this is stuck.
+LONG_PASS = timedelta(minutes=5)
+
+
+def _troubled() -> Q:
+    """Suspended, failed, or in one pass for too long."""
+    stuck = Q(ready="Unknown") & (Q(ready_since__isnull=True) | Q(ready_since__lt=timezone.now() - LONG_PASS))
+    return Q(suspended=True) | Q(ready="False") | stuck
+
+
 @needs("claims.view")
 @require_safe
 def overview(request: HttpRequest) -> HttpResponse:
@@ -32,7 +44,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "risks": _risks(claims),
         "claim_count": claims.count(),
         "connections": Cluster.objects.all(),
-        "troubled": gitops.filter(Q(suspended=True) | ~Q(ready="True"))[:10],
+        "troubled": gitops.filter(_troubled())[:10],
         "gitops_count": gitops.count(),
         "may_start": can(request.user, "migrations.edit"),
         "validation": ValidationRun.objects.first(),
