@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -30,15 +30,21 @@ from gitops.errors import Reason, Refusal
 
 MAX_DEPTH = 100
 MAX_ALIASED_NODES = 20_000
+# One question about a repository reads the same few files dozens of times, and reading YAML costs more than all the rest of it.
+REMEMBERED_FILES = 1024
+REMEMBERED_BYTES = 32 * 1024
 NULLS = ("", "~", "null", "Null", "NULL")
 Path = tuple[str | int, ...]
 # What a text states, without positions: a scalar, a list, or a mapping as pairs in order.
 Plain = tuple[str, Any]
 
 
-@dataclass
+@dataclass(slots=True)
 class Node:
-    """One occurrence in the text: ``kind`` is scalar, list, map or alias. ``start`` includes an anchor or a tag."""
+    """One occurrence in the text: ``kind`` is scalar, list, map or alias. ``start`` includes an anchor or a tag.
+
+    Nobody changes a node after it was read: readers of the same text share them.
+    """
 
     kind: str
     start: int
@@ -131,7 +137,7 @@ class Node:
             yield from value.walk((*path, key.real.value))
 
 
-@dataclass
+@dataclass(slots=True)
 class Document:
     """One document. ``start`` to ``end`` is its span, its ``---`` line included; ``node`` None: only comments."""
 
@@ -170,6 +176,15 @@ class YamlFile:
 
 def parse(path: str, content: bytes) -> YamlFile:
     """Read a file. Refuses (UNREADABLE, TEMPLATED) what cannot be read with certainty."""
+    return _remembered(path, content) if len(content) <= REMEMBERED_BYTES else _parse(path, content)
+
+
+@lru_cache(maxsize=REMEMBERED_FILES)
+def _remembered(path: str, content: bytes) -> YamlFile:
+    return _parse(path, content)
+
+
+def _parse(path: str, content: bytes) -> YamlFile:
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -14,8 +14,6 @@ from sandbox.kinds import PODS
 from tests.sandbox.api_process import Api, running_api
 
 KUBECTL = os.environ.get("HOLDFAST_KUBECTL") or shutil.which("kubectl")
-pytestmark = pytest.mark.skipif(not KUBECTL, reason="there is no kubectl here (HOLDFAST_KUBECTL names one)")
-
 CLAIM = """
 apiVersion: v1
 kind: PersistentVolumeClaim
