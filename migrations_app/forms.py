@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 
 from dashboard.models import Claim, GitOpsFact
-from migrations_app.models import GitMode, Migration
+from migrations_app.models import GitMode, Migration, ReleasePath
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -165,6 +165,17 @@ def shown_size(size: int) -> str:
     return str(size) if size else ""
 
 
+# When to take each path of release.
+RELEASE_WHEN = {
+    ReleasePath.ORPHAN: "Take this unless you have a reason not to. The claim is protected until Flux has forgotten it, so at no moment can "
+    "anything but Holdfast delete it.",
+    ReleasePath.COMMITS: "Take this where every deletion has to come from Git. The first commit takes the workloads out and lifts the claim's "
+    "protection, the second takes the claim out; both can be reviewed.",
+    ReleasePath.SUSPEND: "Take this where Flux has to delete, and the protection cannot be lifted in Git for one claim alone. Holdfast lifts it "
+    "while the Kustomization is suspended, and resumes it on the removal.",
+}
+
+
 class OptionsForm(forms.Form):
     """How the move is made."""
 
@@ -184,6 +195,12 @@ class OptionsForm(forms.Form):
         widget=forms.RadioSelect,
         label="Changes to Git",
         help_text="The diff is shown on the review page before anything is pushed.",
+    )
+    release_path = forms.ChoiceField(
+        choices=ReleasePath.choices,
+        widget=forms.RadioSelect,
+        label="How the source claims leave Git and the cluster",
+        help_text="After sign-off, where a Kustomization applies them. Their volumes are kept on every path. Claims outside of Git are deleted by Holdfast.",
     )
     retention_days = forms.IntegerField(
         min_value=0,
@@ -211,6 +228,10 @@ class OptionsForm(forms.Form):
         label="What will be tested",
         help_text="Shown at the test gate and to the approver.",
     )
+
+    def release_paths(self) -> list[tuple[Any, str]]:
+        """For the template: each choice with the sentence that says when to take it."""
+        return list(zip(self["release_path"], RELEASE_WHEN.values(), strict=True))
 
     def clean_bandwidth(self) -> int:
         return size_bytes(str(self.cleaned_data.get("bandwidth") or ""))

@@ -1,11 +1,20 @@
 """What inspect reads of a claim, in the form in which it is kept: plain JSON, in the order of names, without times or
 resource versions, so that the same cluster gives the same facts."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from cluster.client import Cluster
-from cluster.flux import Kustomization, flux_protected
+from cluster.flux import (
+    HELM_OWNER_NAME,
+    HELM_OWNER_NAMESPACE,
+    OWNER_NAME,
+    OWNER_NAMESPACE,
+    Kustomization,
+    flux_protected,
+)
 from cluster.values import Claim, Consumers, Pod, Volume, Workload
+from dashboard.ownership import HELM_NAME, HELM_NAMESPACE, MANAGED_BY, argo_application
 
 # Written by controllers for the volume that a claim has now: never copied to another claim.
 _NOT_COPIED = (
@@ -94,9 +103,8 @@ def portable_annotations(claim: Claim) -> dict[str, str]:
 
 
 def owner_of(cluster: Cluster, claim: Claim) -> dict[str, Any]:
-    """The Kustomization or HelmRelease that declares the claim, by labels and inventory; empty when nobody does."""
-    name = claim.labels.get("kustomize.toolkit.fluxcd.io/name", "")
-    namespace = claim.labels.get("kustomize.toolkit.fluxcd.io/namespace", "")
+    """Who declares the claim: Kustomization (labels and inventory), HelmRelease, Helm release, Argo CD; empty when nobody does."""
+    name, namespace = claim.labels.get(OWNER_NAME, ""), claim.labels.get(OWNER_NAMESPACE, "")
     if name and namespace:
         kustomization = cluster.get_kustomization(namespace, name)
         if kustomization is not None and kustomization.holds(
@@ -104,14 +112,21 @@ def owner_of(cluster: Cluster, claim: Claim) -> dict[str, Any]:
         ):
             return kustomization_facts(kustomization)
         return {"kind": "orphan", "namespace": namespace, "name": name}
-    helm = claim.labels.get("helm.toolkit.fluxcd.io/name", "")
-    if helm:
-        return {
-            "kind": "HelmRelease",
-            "namespace": claim.labels.get("helm.toolkit.fluxcd.io/namespace", ""),
-            "name": helm,
-        }
+    return _helm_of(claim.labels, claim.annotations) or _argo_of(claim)
+
+
+def _helm_of(labels: Mapping[str, str], annotations: Mapping[str, str]) -> dict[str, Any]:
+    """The HelmRelease, or the release of Helm alone, that made an object; empty when none did."""
+    if name := labels.get(HELM_OWNER_NAME, ""):
+        return {"kind": "HelmRelease", "namespace": labels.get(HELM_OWNER_NAMESPACE, ""), "name": name}
+    if labels.get(MANAGED_BY) == "Helm" and (name := annotations.get(HELM_NAME, "")):
+        return {"kind": "Helm", "namespace": annotations.get(HELM_NAMESPACE, ""), "name": name}
     return {}
+
+
+def _argo_of(claim: Claim) -> dict[str, Any]:
+    name = argo_application(claim)
+    return {"kind": "Application", "namespace": "", "name": name} if name else {}
 
 
 def kustomization_facts(kustomization: Kustomization) -> dict[str, Any]:
@@ -140,8 +155,7 @@ def kustomization_facts(kustomization: Kustomization) -> dict[str, Any]:
 
 def workload_owner(cluster: Cluster, workload: Workload) -> dict[str, Any]:
     """The Kustomization whose inventory holds the workload; empty when none does."""
-    name = workload.labels.get("kustomize.toolkit.fluxcd.io/name", "")
-    namespace = workload.labels.get("kustomize.toolkit.fluxcd.io/namespace", "")
+    name, namespace = workload.labels.get(OWNER_NAME, ""), workload.labels.get(OWNER_NAMESPACE, "")
     group = workload.ref.api_version.partition("/")[0] if "/" in workload.ref.api_version else ""
     if name and namespace:
         kustomization = cluster.get_kustomization(namespace, name)
@@ -149,11 +163,4 @@ def workload_owner(cluster: Cluster, workload: Workload) -> dict[str, Any]:
             workload.kind, workload.namespace, workload.name, group
         ):
             return kustomization_facts(kustomization)
-    helm = workload.labels.get("helm.toolkit.fluxcd.io/name", "")
-    if helm:
-        return {
-            "kind": "HelmRelease",
-            "namespace": workload.labels.get("helm.toolkit.fluxcd.io/namespace", ""),
-            "name": helm,
-        }
-    return {}
+    return _helm_of(workload.labels, workload.annotations)

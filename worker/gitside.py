@@ -1,14 +1,9 @@
-"""The Git side of a migration: which changes it needs, whether they have arrived, how they are pushed.
-
-Whether a change has arrived is asked of the tree itself (is the claim declared there now?), not of a commit's name:
-a squash, a rebase, or a person's own commit that says the same is as good.
-"""
+"""The Git side of a migration: its changes laid over the branch's head, whether they have arrived, how they are pushed."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 
@@ -18,18 +13,13 @@ from dashboard.credentials import why_not
 from dashboard.models import GitRepository
 from dashboard.states import CredentialsKind
 from gitops.change import Change, Tree
-from gitops.errors import GitOpsError, Reason, Refusal
+from gitops.errors import GitOpsError, Refusal
 from gitops.git import Credentials
-from gitops.locate import locate
-from gitops.relocate import Copy, copy_to
-from gitops.remove import remove
 from gitops.repository import Author, PushedCommit, Repository
-from gitops.values import CLAIM, FluxPath, ObjectRef
 from migrations_app.models import GitMode, Migration
 from migrations_app.problems import Problem
 from worker.context import Context
-from worker.quantities import quantity
-from worker.workload_list import all_workloads
+from worker.declarations import GitChange, deployment
 
 AUTHOR = Author("Holdfast", "holdfast@holdfast.invalid")
 
@@ -40,7 +30,8 @@ class Changes:
 
     commit: str = ""
     deploy: Change | None = None
-    release: Change | None = None
+    # In the order in which they are pushed, each made on what the one before it leaves.
+    release: list[tuple[GitChange, Change]] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -49,7 +40,7 @@ class Changes:
 
     @property
     def release_paths(self) -> tuple[str, ...]:
-        return self.release.paths if self.release else ()
+        return tuple(dict.fromkeys(path for _, change in self.release for path in change.paths))
 
 
 def row_for(migration: Migration) -> GitRepository | None:
@@ -93,141 +84,39 @@ def _credentials(row: GitRepository) -> Credentials:
     )
 
 
-def source_objects(migration: Migration) -> list[ObjectRef]:
-    """What Git declares of the application in the source: workloads first, so that nothing mounts what is removed."""
-    namespace = migration.source_namespace
-    transfers = list(migration.transfers.all())
-    workloads = [ObjectRef(w["kind"], namespace, w["name"]) for w in all_workloads(transfers)]
-    claims = [ObjectRef.claim(namespace, t.source_name) for t in transfers if t.declared_in_git]
-    return workloads + claims
-
-
-def destination_objects(migration: Migration) -> list[ObjectRef]:
-    """The same objects where they go, claims under their new names."""
-    names = _renamed(migration)
-    return [
-        ObjectRef(
-            ref.kind,
-            migration.destination_namespace,
-            names.get(ref.name, ref.name) if ref.kind == CLAIM else ref.name,
-        )
-        for ref in source_objects(migration)
-    ]
-
-
-def _renamed(migration: Migration) -> dict[str, str]:
-    return {t.source_name: t.destination_name for t in migration.transfers.all()}
-
-
-def flux_path(facts: dict[str, Any]) -> FluxPath:
-    """The directory that a Kustomization applies, with every option that changes names, from the facts of inspect."""
-    return FluxPath(
-        facts["path"].removeprefix("./").strip("/"),
-        target_namespace=facts.get("target_namespace", ""),
-        name_prefix=facts.get("name_prefix", ""),
-        name_suffix=facts.get("name_suffix", ""),
-        substitute=facts.get("substitute", {}),
-        components=tuple(facts.get("components", ())),
-        patches=tuple((target, patch) for target, patch in facts.get("patches", ())),
-        common_annotations=facts.get("common_annotations", {}),
-        common_labels=facts.get("common_labels", {}),
-        source=facts.get("source_name", ""),
-    )
-
-
-def make_deploy(migration: Migration) -> Callable[[Tree], Change]:
-    """A function that lays the deploy change over a tree: claims and workloads copied to the destination's path."""
-    source, destination = flux_path(migration.source_owner), flux_path(migration.destination_owner)
-
-    def make(tree: Tree) -> Change:
-        options = Copy(rename=_renamed(migration), storage_class=_classes(migration), size=_sizes(migration))
-        refs = source_objects(migration)
-        copied = copy_to(tree, source, refs, destination, migration.destination_namespace, options)
-        return tree.change(
-            f"Run {migration.application} in {migration.destination_namespace}", notes=copied.notes
-        )
-
-    return make
-
-
-def _classes(migration: Migration) -> dict[str, str]:
-    """Only what differs: what is the same stays as it was written."""
-    rows = migration.transfers.filter(declared_in_git=True)
-    return {t.source_name: t.destination_class for t in rows if t.destination_class != t.source_class}
-
-
-def _sizes(migration: Migration) -> dict[str, str]:
-    rows = migration.transfers.filter(declared_in_git=True)
-    return {
-        t.source_name: quantity(t.destination_bytes)
-        for t in rows
-        if t.destination_bytes != t.facts["claim"]["requested_bytes"]
-    }
-
-
-def make_release(migration: Migration) -> Callable[[Tree], Change]:
-    """A function that lays the release change over a tree: the application's objects leave the source's path."""
-    source = flux_path(migration.source_owner)
-
-    def make(tree: Tree) -> Change:
-        for ref in source_objects(migration):
-            if declared(tree, source, ref):
-                remove(tree, source, ref)
-        return tree.change(f"Remove {migration.application} from {migration.source_namespace}")
-
-    return make
-
-
-def declared(tree: Tree, flux: FluxPath, ref: ObjectRef) -> bool:
-    """Whether the tree declares the object. Any doubt is raised, never taken for a no."""
-    try:
-        locate(tree, flux, ref)
-    except Refusal as refusal:
-        if refusal.reason is Reason.NOT_FOUND:
-            return False
-        raise
-    return True
-
-
-def deployed(tree: Tree, migration: Migration) -> bool:
-    """The destination's path declares everything that it should."""
-    flux = flux_path(migration.destination_owner)
-    return all(declared(tree, flux, ref) for ref in destination_objects(migration))
-
-
-def removed(tree: Tree, migration: Migration) -> bool:
-    """The source's path declares nothing of it any more."""
-    flux = flux_path(migration.source_owner)
-    return not any(declared(tree, flux, ref) for ref in source_objects(migration))
-
-
-def changes(context: Context) -> Changes:
-    """Both changes as they would be made on the branch's head now."""
+def changes(context: Context, releasing: Iterable[GitChange]) -> Changes:
+    """All changes as they would be made on the branch's head now; `releasing` are those of the path of release."""
     migration = context.migration
     found = Changes()
     if migration.git_mode == GitMode.NONE or migration.source_owner.get("kind") != "Kustomization":
         return found
     row = row_for(migration)
     if row is None:
-        owner = migration.source_owner
-        found.problems.append(
-            Problem(
-                f"Holdfast knows no Git repository for {owner['source_kind']} {owner['source_namespace']}/{owner['source_name']}.",
-                "Nothing was changed.",
-                "An admin adds it under Settings, or choose to apply the patch by hand.",
-                code="repository-unknown",
-            )
-        )
+        found.problems.append(_unknown(migration))
         return found
     try:
         clone = repository(row)
         found.commit = clone.refresh()
         if migration.destination_owner.get("path") and not migration.within_namespace:
-            found.deploy = _attempt(found, make_deploy(migration), clone.tree(found.commit))
-        found.release = _attempt(found, make_release(migration), clone.tree(found.commit))
+            found.deploy = _attempt(found, deployment(migration).make, clone.tree(found.commit))
+        tree = clone.tree(found.commit)
+        for wanted in releasing:
+            made = _attempt(found, wanted.make, tree)
+            if made is not None:
+                found.release.append((wanted, made))
     except GitOpsError as error:
         found.problems.append(Problem(error.what, error.safe, error.next_step, error.command, "git"))
     return found
+
+
+def _unknown(migration: Migration) -> Problem:
+    owner = migration.source_owner
+    return Problem(
+        f"Holdfast knows no Git repository for {owner['source_kind']} {owner['source_namespace']}/{owner['source_name']}.",
+        "Nothing was changed.",
+        "An admin adds it under Settings, or choose to apply the patch by hand.",
+        code="repository-unknown",
+    )
 
 
 def _attempt(found: Changes, make: Callable[[Tree], Change], tree: Tree) -> Change | None:
@@ -240,9 +129,9 @@ def _attempt(found: Changes, make: Callable[[Tree], Change], tree: Tree) -> Chan
         return None
 
 
-def push(context: Context, *, key: str, make: Callable[[Tree], Change], summary: str) -> PushedCommit:
+def push(context: Context, change: GitChange) -> PushedCommit:
     """Pushes the change, directly or as a branch for review. A commit that a dead tick pushed is found and adopted."""
-    migration = context.migration
+    migration, key, summary = context.migration, change.key, change.summary
     row = row_for(migration)
     if row is None:
         raise GitOpsError(
@@ -258,7 +147,7 @@ def push(context: Context, *, key: str, make: Callable[[Tree], Change], summary:
         ref=Ref("", "GitRepository", "", row.name),
         after={"branch": branch or row.branch, "summary": summary, "change": key},
         call=lambda: clone.commit_change(
-            make,
+            change.make,
             message,
             AUTHOR,
             branch=branch,
@@ -273,7 +162,11 @@ def push(context: Context, *, key: str, make: Callable[[Tree], Change], summary:
 
 
 def _reviewed_effect(migration: Migration, key: str) -> str:
-    return next((str(item["effect"]) for item in migration.plan.get("git", []) if item["step"] == key), "")
+    """Of a change that was not in the reviewed plan, that it does nothing. Roll back's is in no plan."""
+    if key == "rollback" or "git" not in migration.plan:
+        return ""
+    effects = {item.get("key", item["step"]): str(item["effect"]) for item in migration.plan["git"]}
+    return effects.get(key, Change((), "").effect)
 
 
 @dataclass(frozen=True)
@@ -305,22 +198,3 @@ def arrival(context: Context, arrived: Callable[[Tree, Migration], bool], owner:
     if in_branch and artifact:
         in_artifact = artifact == head or arrived(clone.tree(artifact), context.migration)
     return Arrival(in_branch, in_artifact, head, artifact)
-
-
-def make_undeploy(migration: Migration) -> Callable[[Tree], Change]:
-    """A function that takes what Deploy added out of the destination's path again."""
-    destination = flux_path(migration.destination_owner)
-
-    def make(tree: Tree) -> Change:
-        for ref in destination_objects(migration):
-            if declared(tree, destination, ref):
-                remove(tree, destination, ref)
-        return tree.change(f"Take {migration.application} out of {migration.destination_namespace} again")
-
-    return make
-
-
-def undeployed(tree: Tree, migration: Migration) -> bool:
-    """The destination's path declares nothing of it."""
-    flux = flux_path(migration.destination_owner)
-    return not any(declared(tree, flux, ref) for ref in destination_objects(migration))

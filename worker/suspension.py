@@ -8,6 +8,7 @@ from cluster.flux import HelmRelease, Kustomization
 from cluster.values import Workload
 from migrations_app.states import IntentState
 from worker.context import Context
+from worker.outcomes import Again, Outcome
 
 MARK = "holdfast.dev/suspended-by"
 Suspendable = Kustomization | HelmRelease | Workload
@@ -32,6 +33,14 @@ def ours(context: Context, found: Suspendable) -> bool:
     """True when the suspension that stands now is the one that this migration set."""
     mark = f"{context.migration.reference}.{found.generation}"
     return found.suspended and found.annotations.get(MARK) == mark
+
+
+def passing(found: Suspendable) -> Outcome | None:
+    """A pass that runs when its owner is suspended runs on, and would scale the application up again. None when it has ended."""
+    ready = None if isinstance(found, Workload) else found.ready
+    if ready is not None and ready.status == "Unknown":
+        return Again(f"Waiting until {found.ref} has ended the pass that it is in.", after_s=0.5)
+    return None
 
 
 def suspend(context: Context, found: Suspendable) -> None:

@@ -11,7 +11,7 @@ from accounts.models import User
 from audit.trail import Actor, record
 from dashboard.models import Cluster
 from migrations_app.actions.moving import move
-from migrations_app.models import Course, GitMode, Migration, Transfer
+from migrations_app.models import Course, GitMode, Migration, ReleasePath, Transfer
 from migrations_app.problems import Refused, Stale
 from migrations_app.rules.possible import check_edit
 from migrations_app.states import DRAFTS, State
@@ -104,21 +104,24 @@ def set_options(
     retention_days: int,
     pause_before_quiesce: bool,
     git_mode: GitMode,
+    release_path: ReleasePath = ReleasePath.ORPHAN,
     test_note: str,
     limits: Mapping[str, int],
 ) -> None:
-    """Options of the procedure: how many warm passes, how long the source volume is kept, how Git is changed."""
+    """Options of the procedure: how many warm passes, how long the source volume is kept, how Git is changed, how the source claims leave."""
     with _editing(migration):
         values: dict[str, Any] = {
             "warm_passes": warm_passes,
             "retention_days": retention_days,
             "pause_before_quiesce": pause_before_quiesce,
             "git_mode": git_mode,
+            "release_path": release_path,
             "test_note": test_note,
             "limits": dict(limits),
         }
         _edit(migration, **values)
-        _record(migration, by, "migration.edit", after={**values, "git_mode": str(git_mode)})
+        chosen = {"git_mode": str(git_mode), "release_path": str(release_path)}
+        _record(migration, by, "migration.edit", after={**values, **chosen})
 
 
 def request_checks(*, by: User, migration: Migration) -> None:

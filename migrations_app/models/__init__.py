@@ -2,7 +2,7 @@
 
 from migrations_app.models.evidence import Evidence, LogLine
 from migrations_app.models.intent import Intent
-from migrations_app.models.migration import Course, GitMode, Migration, Strategy
+from migrations_app.models.migration import Course, GitMode, Migration, ReleasePath, Strategy
 from migrations_app.models.notification import Notification
 from migrations_app.models.run import StepRun
 from migrations_app.models.signoff import Decision, SignOffRequest
@@ -17,6 +17,7 @@ __all__ = [
     "LogLine",
     "Migration",
     "Notification",
+    "ReleasePath",
     "SignOffRequest",
     "StepRun",
     "Strategy",

@@ -32,6 +32,14 @@ class GitMode(models.TextChoices):
     NONE = "none", "The claims are not in Git"
 
 
+class ReleasePath(models.TextChoices):
+    """How the source claims leave, where a Kustomization applies them from Git (P1, P2 and P3 of domain fact A6)."""
+
+    ORPHAN = "orphan", "Holdfast deletes the claim, after Flux has let go of it"
+    COMMITS = "commits", "Flux deletes the claim, by two commits"
+    SUSPEND = "suspend", "Flux deletes the claim, resumed on the removal"
+
+
 class Course(models.TextChoices):
     """Which way the engine is going. A migration that failed goes on the same way when retried."""
 
@@ -67,6 +75,7 @@ class Migration(models.Model):
 
     # Git.
     git_mode = models.CharField(max_length=10, choices=GitMode.choices, default=GitMode.NONE)
+    release_path = models.CharField(max_length=10, choices=ReleasePath.choices, default=ReleasePath.ORPHAN)
     source_owner = models.JSONField(default=dict, blank=True)
     destination_owner = models.JSONField(default=dict, blank=True)
 

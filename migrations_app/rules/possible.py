@@ -52,9 +52,10 @@ def check_abort(migration: Migration) -> None:
 
 def released(migration: Migration) -> bool:
     """True from the first irreversible act of release on. Asks the intents, not the step: the step may only be checking."""
-    return migration.intents.filter(
-        step="release", verb__in=["git.push", "claim.delete", "claim.unprotect"]
-    ).exists()
+    acts = ["git.push", "claim.delete", "claim.leave", "claim.unprotect"]
+    # A person may have made the change of Git, where Holdfast does not.
+    arrived = migration.evidence.filter(kind="git-arrived").exists()
+    return arrived or migration.intents.filter(step="release", verb__in=acts).exists()
 
 
 def check_roll_back(migration: Migration) -> None:
@@ -94,7 +95,11 @@ def check_purge(migration: Migration) -> None:
 
 
 def check_continue(migration: Migration) -> None:
-    if migration.state != State.WAITING or migration.current_step not in {"quiesce", "deploy", "plan"}:
+    steps = {"quiesce", "deploy", "plan"}
+    if migration.source_owner.get("kind") in {"Helm", "HelmRelease"}:
+        # Whether Helm has let go of a claim may be seen nowhere.
+        steps.add("release")
+    if migration.state != State.WAITING or migration.current_step not in steps:
         raise Refused("Nothing waits for a continue.")
 
 

@@ -15,7 +15,7 @@ from dashboard.queries import visible_gitops
 from dashboard.views.parts import render_part
 from migrations_app.actions import drafting, running
 from migrations_app.forms import DestinationForm, OptionsForm, SourceForm, shown_size
-from migrations_app.models import GitMode, Migration
+from migrations_app.models import GitMode, Migration, ReleasePath
 from migrations_app.rules.claims import held
 from migrations_app.states import State
 from migrations_app.views import live
@@ -239,6 +239,7 @@ def options(request: HttpRequest, reference: str) -> HttpResponse:
         "warm_passes": migration.warm_passes,
         "pause_before_quiesce": migration.pause_before_quiesce,
         "git_mode": migration.git_mode if migration.version else _likely_git_mode(migration),
+        "release_path": migration.release_path,
         "retention_days": migration.retention_days,
         "test_note": migration.test_note,
         "bandwidth": shown_size(migration.limits.get("bandwidth", 0)),
@@ -258,6 +259,7 @@ def options(request: HttpRequest, reference: str) -> HttpResponse:
                 retention_days=data["retention_days"],
                 pause_before_quiesce=data["pause_before_quiesce"],
                 git_mode=GitMode(data["git_mode"]),
+                release_path=ReleasePath(data["release_path"]),
                 test_note=data["test_note"],
                 limits=form.limits(),
             )

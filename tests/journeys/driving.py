@@ -12,7 +12,7 @@ from accounts.models import User
 from cluster.client import Cluster as Adapter
 from dashboard.models import Cluster
 from migrations_app.actions import drafting, gates, running, signing
-from migrations_app.models import Decision, GitMode, Migration
+from migrations_app.models import Decision, GitMode, Migration, ReleasePath
 from migrations_app.states import State
 from tests.support.cluster_process import Sandbox
 from tests.support.waiting import until
@@ -71,6 +71,7 @@ class Driver:
             git_mode=wanted["git_mode"],
             test_note="",
             limits=wanted.get("limits", {}),
+            release_path=wanted.get("release_path", ReleasePath.ORPHAN),
         )
         return migration
 

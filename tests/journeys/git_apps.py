@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from dashboard.models import GitRepository
-from migrations_app.models import GitMode
+from migrations_app.models import GitMode, Migration
 from sandbox.flux.hold import HELD_AT, HOLD
 from tests.journeys.apps import App, apply, claim_manifest, deployment, fill, ready
 from tests.journeys.driving import Driver
@@ -52,6 +52,27 @@ class GitApp(App):
         self.git("revert", "--no-edit", "HEAD")
         self.git("push", "-q", "origin", "HEAD:main")
 
+    def merge(self, migration: Migration) -> None:
+        """Somebody merges whatever Holdfast has pushed for review."""
+        self.git("fetch", "-q", "origin")
+        for branch in self.git("branch", "-r", "--list", f"origin/holdfast/{migration.reference}-*").split():
+            self.git("pull", "-q", "--ff-only", "origin", "main")
+            self.git("merge", "-q", "--no-edit", branch)
+            self.git("push", "-q", "origin", "HEAD:main")
+
+    def settle(self) -> None:
+        """A whole pass of the source's Kustomization over what Git says now."""
+        found = self.driver.adapter.get_kustomization("flux-system", self.source)
+        assert found is not None
+        token = self.request()
+
+        def handled() -> bool:
+            now = self.driver.adapter.get_kustomization("flux-system", self.source)
+            done = now is not None and now.handled_token == token and now.ready is not None
+            return done and (now.suspended or now.ready.status != "Unknown")  # type: ignore[union-attr]
+
+        until(handled, timeout_s=60, what=f"a pass of {self.source}")
+
     def annotate(self, name: str, annotation: str, value: str) -> None:
         mark = f"{annotation}={value}" if value else f"{annotation}-"
         self.driver.kubectl("annotate", "--overwrite", "kustomization", "-n", "flux-system", name, mark)
@@ -67,8 +88,8 @@ class GitApp(App):
 
         until(held, timeout_s=60, what=f"{self.source} held at {point}")
 
-    def request(self) -> None:
-        """Asks Flux to fetch, and both Kustomizations for a pass, now."""
+    def request(self) -> str:
+        """Asks Flux to fetch, and both Kustomizations for a pass, now; the token of the request."""
         token = uuid.uuid4().hex
         for kind, name in (
             ("GitRepository", f"fleet-{self.tag}"),
@@ -76,6 +97,7 @@ class GitApp(App):
             ("Kustomization", self.destination),
         ):
             self.driver.adapter.request_reconcile(kind, "flux-system", name, token)
+        return token
 
 
 def make_git_app(driver: Driver, place: Path, *, more: tuple[dict[str, Any], ...] = ()) -> GitApp:

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from migrations_app.actions import drafting, running
-from migrations_app.models import Migration
+from migrations_app.models import Migration, ReleasePath
 from migrations_app.problems import Refused
 from migrations_app.states import State
 from tests.journeys.apps import App, apply, claim_manifest, deployment, make_claim
 from tests.journeys.driving import Driver
-from tests.journeys.git_apps import make_git_app
+from tests.journeys.git_apps import PRUNE, make_git_app
 from tests.support.waiting import until
 from worker.clusters import adapter
 
@@ -249,3 +249,27 @@ def test_a_suspension_by_somebody_else_is_never_lifted(shared: Driver, tmp_path:
     assert migration.evidence.get(kind="rolled-back").data["left_suspended"] == [
         f"Kustomization flux-system/{app.source}"
     ]
+
+
+def test_a_path_of_release_that_cannot_work_is_refused(shared: Driver, tmp_path: Path) -> None:
+    outside = make_claim(shared).checked(release_path=ReleasePath.COMMITS)
+    assert "needs a Kustomization" in checks(outside, "stop")["release-path"]
+
+    app = make_git_app(shared, tmp_path)
+
+    def owner(spec: dict[str, Any]) -> None:
+        body = json.dumps({"spec": spec})
+        place = ("-n", "flux-system", app.source)
+        shared.kubectl("patch", "kustomization", *place, "--type=merge", "-p", body)
+        app.settle()
+
+    # Nothing in the directory comes after what the Kustomization itself sets: there is no exemption for one claim.
+    owner({"commonMetadata": {"annotations": PRUNE}})
+    found = checks(app.checked(release_path=ReleasePath.COMMITS), "stop")
+    assert "itself sets kustomize.toolkit.fluxcd.io/prune" in found["git-changes"]
+    assert not checks(app.checked(release_path=ReleasePath.SUSPEND), "stop")
+
+    owner({"prune": False})
+    for path in (ReleasePath.COMMITS, ReleasePath.SUSPEND):
+        assert "does not prune" in checks(app.checked(release_path=path), "stop")["release-path"]
+    assert not checks(app.checked(), "stop")

@@ -48,6 +48,7 @@ def addresses(migration: Migration) -> Iterator[tuple[str, dict[str, str]]]:
             "warm_passes": "",
             "retention_days": "",
             "git_mode": "",
+            "release_path": "",
             "bandwidth": "",
             "iops": "",
             "test_note": "",

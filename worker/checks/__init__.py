@@ -22,6 +22,7 @@ CHECKS: tuple[Callable[[Context], Iterable[Check]], ...] = (
     workloads.placement,
     gitops.owner,
     gitops.destination_owner,
+    gitops.release_path,
     gitops.repository,
     gitops.left_behind,
     access.rules,

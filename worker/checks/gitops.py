@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from gitops.errors import GitOpsError
 from gitops.locate import declared
 from migrations_app.models import GitMode
-from worker import gitside
+from worker import declarations, gitside, releasing
 from worker.checks.check import Check, passed, stop, warn
 from worker.context import Context
 
@@ -37,6 +37,24 @@ def owner(context: Context) -> Iterable[Check]:
             "Move them one owner at a time.",
         )
         return
+    if found["kind"] == "Application":
+        yield stop(
+            "gitops-owner",
+            title,
+            f"Argo CD application {found['name']} applies the claims: it would put back whatever is scaled down or removed.",
+            "Holdfast does not steer Argo CD. Hand the application over to Flux, or take the claims out of it first (Prune=false, then out of Git).",
+            f"kubectl get applications.argoproj.io -A --field-selector metadata.name={found['name']}",
+        )
+        return
+    if found["kind"] == "Helm":
+        yield warn(
+            "gitops-owner",
+            title,
+            f"Release {found['namespace']}/{found['name']} of Helm made it.",
+            "Run no helm command on it while the data moves. At Release you take the claims out of it.",
+            f"helm list -n {found['namespace']}",
+        )
+        return
     if found["kind"] == "HelmRelease":
         release = context.cluster.get_helm_release(found["namespace"], found["name"])
         if release is None or release.suspended:
@@ -51,7 +69,7 @@ def owner(context: Context) -> Iterable[Check]:
                 "gitops-owner",
                 title,
                 f"{what} holds it.",
-                "Holdfast suspends it. Its values in Git are changed by hand.",
+                "Holdfast suspends it. At Release you change it in Git so that it no longer makes the claims.",
             )
         return
     kustomization = context.cluster.get_kustomization(found["namespace"], found["name"])
@@ -103,6 +121,9 @@ def destination_owner(context: Context) -> Iterable[Check]:
         return
     kustomization = context.cluster.get_kustomization(found["namespace"], found["name"])
     what = f"Kustomization {found['namespace']}/{found['name']}"
+    source = {
+        key: migration.source_owner.get(key) for key in ("source_kind", "source_namespace", "source_name")
+    }
     if kustomization is None:
         yield stop(
             "gitops-destination", title, f"{what} does not exist.", "Create it in Git, or choose another one."
@@ -117,12 +138,29 @@ def destination_owner(context: Context) -> Iterable[Check]:
             f"{what} applies the source too: it is suspended while the data moves, so it cannot deploy the destination.",
             "Give the destination a Kustomization of its own.",
         )
+    elif any(source.values()) and source != {key: getattr(kustomization, key) for key in source}:
+        yield stop(
+            "gitops-destination",
+            title,
+            f"{what} applies {kustomization.source_kind} {kustomization.source_name}, the source comes from {source['source_kind']} {source['source_name']}.",
+            "Choose one that applies the same repository: a migration changes one repository.",
+        )
     elif kustomization.suspended:
         yield stop(
             "gitops-destination", title, f"{what} is suspended.", "Resume it, or ask who suspended it."
         )
     else:
         yield passed("gitops-destination", title, f"{what} applies {kustomization.path}.")
+
+
+def release_path(context: Context) -> Iterable[Check]:
+    """The chosen path of release can work here."""
+    title = "Path of release"
+    chosen = context.migration.get_release_path_display()
+    found = list(releasing.of(context.migration).misfits(context))
+    yield from [stop("release-path", title, each.text, each.next) for each in found] or [
+        passed("release-path", title, f"{chosen}.")
+    ]
 
 
 def repository(context: Context) -> Iterable[Check]:
@@ -141,7 +179,7 @@ def repository(context: Context) -> Iterable[Check]:
         else:
             yield passed("git-changes", title, "Nothing of it is in Git.")
         return
-    found = gitside.changes(context)
+    found = gitside.changes(context, releasing.of(migration).changes(migration))
     for problem in found.problems:
         by_hand = migration.git_mode == GitMode.MANUAL
         verdict = warn if by_hand else stop
@@ -165,11 +203,11 @@ def left_behind(context: Context) -> Iterable[Check]:
         return
     try:
         clone = gitside.repository(row)
-        found = declared(clone.tree(clone.refresh()), gitside.flux_path(migration.source_owner), _BESIDE)
+        found = declared(clone.tree(clone.refresh()), declarations.flux_path(migration.source_owner), _BESIDE)
     except GitOpsError as error:
         yield warn("git-left-behind", title, f"It could not be read: {error.what}", "Look for yourself.")
         return
-    moved = set(gitside.source_objects(migration))
+    moved = set(declarations.source_objects(migration))
     left = [ref for ref in found if ref not in moved and ref.namespace in {"", migration.source_namespace}]
     if not left:
         yield passed("git-left-behind", title, "Git declares nothing else there.")

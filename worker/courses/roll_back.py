@@ -10,7 +10,7 @@ from cluster.values import Claim, ClaimRef, Volume
 from migrations_app.models import GitMode, Intent, Transfer
 from migrations_app.problems import Problem
 from migrations_app.states import IntentState
-from worker import flux, gitside, manifests, movers, suspension
+from worker import declarations, flux, gitside, manifests, movers, suspension
 from worker.context import LABEL, Context
 from worker.outcomes import Again, Done, Outcome, Stop, Wait
 from worker.stillness import users
@@ -44,15 +44,12 @@ def _leave_git(context: Context) -> Outcome | None:
         or not _began(context, "deploy")
     ):
         return None
-    found = gitside.arrival(context, gitside.undeployed, owner)
+    found = gitside.arrival(context, declarations.undeployed, owner)
     if not found.in_branch:
         if migration.git_mode == GitMode.MANUAL:
             return Wait("Take the Deploy change out of Git again.", "migrations.edit", after_s=10)
         if not context.memory.get("rollback_commit"):
-            summary = f"Take {migration.application} out of {migration.destination_namespace} again"
-            pushed = gitside.push(
-                context, key="rollback", make=gitside.make_undeploy(migration), summary=summary
-            )
+            pushed = gitside.push(context, declarations.undeployment(migration))
             return Again(f"Pushed {pushed.commit[:12]} to {context.memory['rollback_branch']}.", after_s=0.5)
         return Wait(f"Merge branch {context.memory['rollback_branch']}.", "migrations.edit", after_s=10)
     if context.migration.intents.filter(key="deploy/git.push").exists():

@@ -1,27 +1,38 @@
 """Undo: rebuilds each source claim on its kept volume, protected. The destination and its workload are not touched."""
 
+from collections.abc import Callable
+
 from cluster.flux import flux_protected
 from cluster.values import Claim, ClaimRef, Volume
-from migrations_app.models import GitMode, Transfer
+from migrations_app.models import GitMode, ReleasePath, Transfer
 from migrations_app.problems import Problem
-from worker import flux, gitside, manifests, movers, suspension
+from worker import declarations, flux, gitside, manifests, movers, suspension
 from worker.context import LABEL, Context
 from worker.outcomes import Again, Done, Outcome, Stop
+from worker.releasing import arriving
 
 WAS_POLICY = "holdfast.dev/reclaim-policy"
 
 
 def tick(context: Context) -> Outcome:
-    left = movers.remove_every(context)
-    if left is not None:
-        return left
+    return (
+        movers.remove_every(context)
+        or _each(context, _rebuild)
+        or _settle_git(context)
+        or _each(context, _restore_policy)
+        or _finish(context)
+    )
+
+
+def _each(context: Context, act: Callable[[Context, Transfer], Outcome | None]) -> Outcome | None:
     for transfer in context.transfers:
-        outcome = _one(context, transfer)
+        outcome = act(context, transfer)
         if outcome is not None:
             return outcome
-    resumed = _resume(context)
-    if resumed is not None:
-        return resumed
+    return None
+
+
+def _finish(context: Context) -> Outcome:
     context.evidence(
         "undone",
         {"claims": [f"{context.migration.source_namespace}/{t.source_name}" for t in context.transfers]},
@@ -30,11 +41,11 @@ def tick(context: Context) -> Outcome:
     return Done(
         "The source claims are back on their volumes, protected. Git does not declare them: nothing will prune them."
         if not left
-        else f"The source claims are on their volumes, protected. {left}"
+        else f"The source claims are on their volumes. {left}"
     )
 
 
-def _one(context: Context, transfer: Transfer) -> Outcome | None:
+def _rebuild(context: Context, transfer: Transfer) -> Outcome | None:
     namespace = context.migration.source_namespace
     volume = context.cluster.get_volume(transfer.source_volume)
     if volume is None or volume.uid != transfer.source_volume_uid:
@@ -81,25 +92,70 @@ def _one(context: Context, transfer: Transfer) -> Outcome | None:
     return Again(f"Created claim {transfer.source_name}.", after_s=0.2)
 
 
-def _resume(context: Context) -> Outcome | None:
-    """A release that stopped half-way may have left the owner suspended. It is resumed where Git has let go of the source.
+def _settle_git(context: Context) -> Outcome | None:
+    """What Git and Flux make of the claims from now on, and the owner that a stopped release left suspended.
 
-    The artifact first: on an old one Flux would start the application on the source again, beside the destination.
+    The artifact first: resumed on an old one, Flux would start the application on the source again, beside the destination.
     """
     migration, owner = context.migration, context.migration.source_owner
-    found = suspension.find(context, owner["kind"], owner["namespace"], owner["name"]) if owner else None
-    if found is None or not suspension.ours(context, found):
+    if migration.git_mode == GitMode.NONE or owner.get("kind") != "Kustomization":
+        return flux.resume_owner(context, owner)
+    if not _suspended(context) and not _held(context):
         return None
-    if migration.git_mode != GitMode.NONE and owner["kind"] == "Kustomization":
-        arrived = gitside.arrival(context, gitside.removed, owner)
-        if not arrived.in_branch:
-            context.memory["left"] = (
-                f"{found.ref} stays suspended: Git still declares the application there, and would start it."
-            )
-            return None
-        if not arrived.in_artifact:
-            return flux.bring(context, owner, arrived, key="undo")
-    return flux.resume_owner(context, owner)
+    arrived = gitside.arrival(context, declarations.removed, owner)
+    if not arrived.in_branch:
+        return _declared_still(context)
+    context.memory["left"] = ""
+    if not arrived.in_artifact:
+        return flux.bring(context, owner, arrived, key="undo")
+    resumed = flux.resume_owner(context, owner)
+    if resumed is not None or not _held(context):
+        return resumed
+    # Nothing is settled before Flux has made up its mind about each claim.
+    return flux.apply(context, owner, arrived.artifact, key="undo")
+
+
+def _held(context: Context) -> bool:
+    """Whether Flux still answers for one of the claims: then it could yet delete it."""
+    kustomization = arriving.owner_of(context)
+    return any(arriving.holds(kustomization, context, transfer) for transfer in context.transfers)
+
+
+def _suspended(context: Context) -> bool:
+    """Whether the owner rests because of this migration."""
+    owner = context.migration.source_owner
+    found = suspension.find(context, owner["kind"], owner["namespace"], owner["name"])
+    return found is not None and suspension.ours(context, found)
+
+
+def _declared_still(context: Context) -> Outcome | None:
+    """Git declares the source as a whole, or only its claims, free to be pruned (the first of two commits)."""
+    if _exempt(context):
+        context.memory["left"] = (
+            "Git still declares them, and lets Flux prune them as soon as it does not: their volumes stay on Retain. "
+            "Take the change that lifted the protection out of Git again, then set the reclaim policy back."
+        )
+    elif _suspended(context):
+        owner = context.migration.source_owner
+        context.memory["left"] = (
+            f"They are protected. {owner['kind']} {owner['namespace']}/{owner['name']} stays suspended: "
+            "Git still declares the application there, and would start it."
+        )
+    return None
+
+
+def _exempt(context: Context) -> bool:
+    """The release lifted the protection in Git, and Git still says so: a mark on the live claim would not last."""
+    migration = context.migration
+    if migration.release_path != ReleasePath.COMMITS or migration.source_owner.get("kind") != "Kustomization":
+        return False
+    kinds = set(migration.evidence.values_list("kind", flat=True))
+    if "git-arrived" not in kinds or "released" in kinds:
+        return False
+    found = gitside.arrival(context, declarations.removed, migration.source_owner)
+    if found.in_branch:
+        return False
+    return gitside.arrival(context, declarations.exempted, migration.source_owner).in_branch
 
 
 def _create(context: Context, transfer: Transfer) -> None:
@@ -109,7 +165,7 @@ def _create(context: Context, transfer: Transfer) -> None:
 
 
 def _check_claim(context: Context, transfer: Transfer, claim: Claim, volume: Volume) -> Outcome | None:
-    """Bound to the kept volume on both sides; then the volume gets the policy back that it had."""
+    """Bound to the kept volume on both sides, and protected."""
     if claim.deleting:
         return Again(f"Waiting for the old claim {claim.name} to be gone.", after_s=0.5)
     ours = claim.uid == transfer.source_uid or claim.labels.get(LABEL) == context.migration.reference
@@ -117,7 +173,7 @@ def _check_claim(context: Context, transfer: Transfer, claim: Claim, volume: Vol
         return Stop(_taken(volume, ClaimRef(claim.namespace, claim.name, claim.uid)))
     if claim.phase != "Bound" or volume.claim_ref is None or volume.claim_ref.uid != claim.uid:
         return Again(f"Waiting for {claim.name} and {volume.name} to bind.", after_s=0.5)
-    if not flux_protected(claim.labels, claim.annotations):
+    if not flux_protected(claim.labels, claim.annotations) and not _exempt(context):
         # Release had lifted it when it stopped.
         context.act(
             key=f"undo/protect/{claim.name}",
@@ -129,6 +185,14 @@ def _check_claim(context: Context, transfer: Transfer, claim: Claim, volume: Vol
             ),
         )
         return Again(f"{claim.name} is protected again.", after_s=0.1)
+    return None
+
+
+def _restore_policy(context: Context, transfer: Transfer) -> Outcome | None:
+    """The volume gets the policy back that it had, unless Flux could still delete its claim: then it stays on Retain."""
+    volume = context.cluster.get_volume(transfer.source_volume)
+    if volume is None or _exempt(context):
+        return None
     was = volume.annotations.get(WAS_POLICY, "")
     if was and volume.reclaim_policy != was:
         context.act(

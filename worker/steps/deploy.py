@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from migrations_app.models import GitMode, Transfer
 from migrations_app.problems import Problem
-from worker import flux, gitside, owners
+from worker import declarations, flux, gitside, owners
 from worker.context import Context
 from worker.outcomes import Again, Done, Outcome, Stop, Wait
 from worker.workload_list import all_workloads
@@ -68,7 +68,7 @@ def _through_git(context: Context) -> Outcome | None:
     moved = owners.check(context, owner)
     if moved is not None:
         return moved
-    found = gitside.arrival(context, gitside.deployed, owner)
+    found = gitside.arrival(context, declarations.deployed, owner)
     context.memory["in_git"] = found.in_branch
     if not found.in_branch:
         if migration.git_mode == GitMode.MANUAL:
@@ -76,12 +76,7 @@ def _through_git(context: Context) -> Outcome | None:
                 "Apply the Deploy change to Git (the patch is under Plan).", "migrations.edit", after_s=10
             )
         if not context.memory.get("deploy_commit"):
-            pushed = gitside.push(
-                context,
-                key="deploy",
-                make=gitside.make_deploy(migration),
-                summary=f"Run {migration.application} in {migration.destination_namespace}",
-            )
+            pushed = gitside.push(context, declarations.deployment(migration))
             return Again(f"Pushed {pushed.commit[:12]} to {context.memory['deploy_branch']}.", after_s=0.5)
         return Wait(f"Merge branch {context.memory['deploy_branch']}.", "migrations.edit", after_s=10)
     return flux.bring(context, owner, found, key="deploy")

@@ -8,6 +8,9 @@ from worker import facts
 from worker.context import Context
 from worker.outcomes import Done, Outcome, Stop
 
+# Whoever would undo or destroy what a migration does. An orphan of Flux has none any more.
+_OWNERS = frozenset({"Kustomization", "HelmRelease", "Helm", "Application"})
+
 
 def tick(context: Context) -> Outcome:
     migration = context.migration
@@ -26,7 +29,7 @@ def tick(context: Context) -> Outcome:
         found = facts.claim_facts(claim, volume, consumers, owner)
         _save(transfer, found)
         context.evidence("facts", found, transfer)
-    known = [owner for owner in owners if owner.get("kind") in {"Kustomization", "HelmRelease"}]
+    known = [owner for owner in owners if owner.get("kind") in _OWNERS]
     migration.source_owner = _one_owner(known)
     migration.destination_owner = _destination_owner(context)
     context.keep("source_owner", "destination_owner")

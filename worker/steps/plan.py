@@ -8,9 +8,10 @@ from typing import Any
 from migrations_app.models import GitMode, Migration, Transfer
 from migrations_app.models.evidence import digest_of
 from migrations_app.states import State
-from worker import gitside, manifests
+from worker import gitside, manifests, releasing
 from worker.context import Context
 from worker.outcomes import Done, Outcome, Wait
+from worker.releasing.rows import changed
 from worker.workload_list import all_workloads
 
 # Bytes a second that the outage is predicted with when nothing was measured yet; said so beside the number.
@@ -24,7 +25,7 @@ def tick(context: Context) -> Outcome:
             return Done(f"{context.memory['go_by']} accepted the plan as it is now.")
         # Accepted was another one than there is: it is shown again.
         context.memory.pop("go_by")
-    git = gitside.changes(context)
+    git = gitside.changes(context, releasing.of(migration).changes(migration))
     body = {
         "objects": objects(migration, context.transfers),
         "git": _git(migration, git),
@@ -64,6 +65,7 @@ def _covers(migration: Migration, transfers: list[Transfer]) -> dict[str, Any]:
         "options": {
             "strategy": str(migration.strategy),
             "git_mode": str(migration.git_mode),
+            "release_path": str(migration.release_path),
             "warm_passes": migration.warm_passes,
             "retention_days": migration.retention_days,
             "limits": migration.limits,
@@ -72,25 +74,28 @@ def _covers(migration: Migration, transfers: list[Transfer]) -> dict[str, Any]:
 
 
 def _git(migration: Migration, found: gitside.Changes) -> list[dict[str, Any]]:
-    made = [("deploy", found.deploy), ("release", found.release)]
     if migration.git_mode == GitMode.NONE:
         return []
+    made = [("deploy", "deploy", found.deploy)] if found.deploy else []
+    made += [("release", wanted.key, change) for wanted, change in found.release]
     return [
         {
             "step": step,
+            "key": key,
             "summary": change.summary,
             "diff": change.diff,
             "effect": change.effect,
             "notes": list(change.notes),
         }
-        for step, change in made
-        if change is not None and change.edits
+        for step, key, change in made
+        if change.edits
     ]
 
 
 def objects(migration: Migration, transfers: list[Transfer]) -> list[dict[str, Any]]:
     """Every object of the cluster that the migration touches, in order: step, verb, what, manifest, kubectl equivalent."""
     found: list[dict[str, Any]] = []
+    path = releasing.of(migration)
     source, destination = migration.source_namespace, migration.destination_namespace
     for t in transfers:
         found.append(_created("stage", manifests.target_claim(migration, t)))
@@ -110,7 +115,7 @@ def objects(migration: Migration, transfers: list[Transfer]) -> list[dict[str, A
         for t in transfers:
             staging = manifests.staging_name(migration, t)
             found.append(
-                _changed(
+                changed(
                     "hand-over",
                     "set to Retain",
                     "PersistentVolume",
@@ -120,7 +125,7 @@ def objects(migration: Migration, transfers: list[Transfer]) -> list[dict[str, A
                 )
             )
             found.append(
-                _changed(
+                changed(
                     "hand-over",
                     "delete",
                     "PersistentVolumeClaim",
@@ -138,7 +143,7 @@ def objects(migration: Migration, transfers: list[Transfer]) -> list[dict[str, A
     for t in transfers:
         found.append(_created("release", manifests.mover_job(migration, t, purpose="digest", attempt=1)))
         found.append(
-            _changed(
+            changed(
                 "release",
                 "set to Retain",
                 "PersistentVolume",
@@ -147,28 +152,9 @@ def objects(migration: Migration, transfers: list[Transfer]) -> list[dict[str, A
                 f'kubectl patch pv {t.source_volume} -p \'{{"spec":{{"persistentVolumeReclaimPolicy":"Retain"}}}}\'',
             )
         )
-        found.append(
-            _changed(
-                "release",
-                "lift protection",
-                "PersistentVolumeClaim",
-                source,
-                t.source_name,
-                f"kubectl annotate pvc -n {source} {t.source_name} kustomize.toolkit.fluxcd.io/prune-",
-            )
-        )
-        found.append(
-            _changed(
-                "release",
-                "delete",
-                "PersistentVolumeClaim",
-                source,
-                t.source_name,
-                f"kubectl delete pvc -n {source} {t.source_name}",
-            )
-        )
+        found += path.planned(migration, t)
     found.append(
-        _changed(
+        changed(
             "retain",
             "keep",
             "PersistentVolume",
@@ -186,7 +172,7 @@ def _quiesced(migration: Migration, transfers: list[Transfer]) -> list[dict[str,
     if owner.get("kind") in {"Kustomization", "HelmRelease"}:
         kind = owner["kind"]
         found.append(
-            _changed(
+            changed(
                 "quiesce",
                 "suspend",
                 kind,
@@ -200,11 +186,11 @@ def _quiesced(migration: Migration, transfers: list[Transfer]) -> list[dict[str,
             command = (
                 f'kubectl patch cronjob -n {w["namespace"]} {w["name"]} -p \'{{"spec":{{"suspend":true}}}}\''
             )
-            found.append(_changed("quiesce", "suspend", w["kind"], w["namespace"], w["name"], command))
+            found.append(changed("quiesce", "suspend", w["kind"], w["namespace"], w["name"], command))
         else:
             command = f"kubectl scale {w['kind'].lower()} -n {w['namespace']} {w['name']} --replicas=0"
             found.append(
-                _changed(
+                changed(
                     "quiesce",
                     f"scale from {w['replicas']} to 0",
                     w["kind"],
@@ -225,18 +211,6 @@ def _created(step: str, manifest: Any) -> dict[str, Any]:
         "name": manifest.name,
         "yaml": manifest.yaml(),
         "command": f"kubectl create -f {manifest.name}.yaml",
-    }
-
-
-def _changed(step: str, verb: str, kind: str, namespace: str, name: str, command: str) -> dict[str, Any]:
-    return {
-        "step": step,
-        "verb": verb,
-        "kind": kind,
-        "namespace": namespace,
-        "name": name,
-        "yaml": "",
-        "command": command,
     }
 
 

@@ -2,7 +2,7 @@
 
 from django.utils import timezone
 
-from cluster.values import Ref, Workload
+from cluster.values import Ref
 from migrations_app.problems import Problem
 from worker import owners, stillness, suspension
 from worker.context import Context
@@ -42,7 +42,7 @@ def _suspend_owner(context: Context) -> Outcome | None:
             )
         )
     if suspension.ours(context, found):
-        return _wait_for_reconcile(found)
+        return suspension.passing(found)
     if found.suspended:
         return Stop(
             Problem(
@@ -55,14 +55,6 @@ def _suspend_owner(context: Context) -> Outcome | None:
         )
     suspension.suspend(context, found)
     return Again(f"Suspended {found.ref}.", after_s=0.1)
-
-
-def _wait_for_reconcile(found: suspension.Suspendable) -> Outcome | None:
-    """A pass that runs when its owner is suspended runs on, and would scale the application up again."""
-    ready = None if isinstance(found, Workload) else found.ready
-    if ready is not None and ready.status == "Unknown":
-        return Again(f"Waiting until {found.ref} has ended the pass that it is in.", after_s=0.5)
-    return None
 
 
 def _suspend_cron_jobs(context: Context) -> Outcome | None:

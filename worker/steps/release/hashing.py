@@ -1,0 +1,83 @@
+"""The source must still be what was proven: a write since then would be lost with it.
+
+Asked of everything that is still there in each attempt, and once more right before the first claim may go when the
+look is old by then: a merge may take days.
+"""
+
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from cluster.values import Manifest
+from migrations_app.models import Transfer
+from migrations_app.problems import Problem
+from worker import copying, manifests, movers, stillness
+from worker.context import Context
+from worker.outcomes import Again, Outcome, Stop
+from worker.releasing import claims
+from worker.steps.release import signature
+
+# How old the look at the source may be when the first claim may go.
+HASH_HOLDS = timedelta(minutes=15)
+
+
+def check(context: Context) -> Outcome | None:
+    """None while nothing uses the source, and it has hashed to what was proven in this attempt."""
+    remaining = claims.remaining(context) if claims.began(context) else context.transfers
+    still = stillness.check(context, remaining)
+    if still is not None:
+        signature.void(context, "The source is in use again or was replaced: it may have been written to.")
+        return still
+    if context.memory.get("hashed_at"):
+        return None
+    number = context.memory.setdefault("hash_number", 1)
+    if not context.memory.get("hash_read"):
+        outcome = _compare(context, remaining, number)
+        if outcome is not None:
+            return outcome
+        context.memory["hash_read"] = True
+    # A finished pod would hold the source claim for ever.
+    left = movers.remove_every(context)
+    if left is not None:
+        return left
+    context.memory["hashed_at"] = timezone.now().isoformat()
+    return Again("The source still hashes to what was proven.", after_s=0.1)
+
+
+def again(context: Context) -> Outcome | None:
+    """None when the look is young enough for what comes next, or that has begun."""
+    age = timezone.now() - datetime.fromisoformat(context.memory["hashed_at"])
+    if age < HASH_HOLDS or claims.began(context):
+        return None
+    context.memory.update(hashed_at="", hash_read=False, hash_number=context.memory["hash_number"] + 1)
+    return Again("Git took long: the source is hashed again.", after_s=0.1)
+
+
+def _compare(context: Context, transfers: list[Transfer], number: int) -> Outcome | None:
+    def render(transfer: Transfer) -> Manifest:
+        attempt = context.run.attempt
+        return manifests.mover_job(
+            context.migration, transfer, purpose="digest", attempt=attempt, sequence=number
+        )
+
+    results = copying.run_all(context, render, transfers=transfers)
+    if not isinstance(results, dict):
+        return results
+    copying.remember_results(context, results, "source-digest")
+    for transfer in transfers:
+        result = results[transfer.number]
+        for key, proven in (
+            ("content_digest", transfer.content_digest),
+            ("metadata_digest", transfer.metadata_digest),
+        ):
+            if result.get("outcome") != "done" or not proven or result.get(key) != proven:
+                signature.void(context, f"{transfer.source_name} was written to after it was proven.")
+                return Stop(
+                    Problem(
+                        f"{transfer.source_name} is no longer what was proven: its {key.replace('_', ' ')} has changed.",
+                        "Nothing of it was deleted. Source and destination are both there, and they differ.",
+                        "Find out who wrote to the source. Roll back to bring the application back to it, or abort and compare by hand.",
+                        code="source-written",
+                    )
+                )
+    return None
