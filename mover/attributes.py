@@ -3,7 +3,6 @@
 import errno
 import os
 import stat
-from dataclasses import dataclass, field
 
 UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS})
 # Labels of the node's own policy, or bound to the inode: they describe the machine, not the data.
@@ -23,18 +22,14 @@ def class_of(name: str) -> str:
     return "xattr:" + name.partition(".")[0]
 
 
-@dataclass(frozen=True)
 class Rules:
     """What is compared. `left_out` is a subset of CLASSES; `hole_granularity` in bytes."""
 
-    left_out: frozenset[str] = frozenset()
-    hole_granularity: int = 4096
-    with_owner: bool = field(init=False)
-    with_holes: bool = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "with_owner", "owner" not in self.left_out)
-        object.__setattr__(self, "with_holes", "holes" not in self.left_out)
+    def __init__(self, left_out: frozenset[str] = frozenset(), hole_granularity: int = 4096) -> None:
+        self.left_out = left_out
+        self.hole_granularity = hole_granularity
+        self.with_owner = "owner" not in left_out
+        self.with_holes = "holes" not in left_out
 
     def header(self) -> bytes:
         """Stands at the head of a metadata digest, so that digests under different rules never look equal."""

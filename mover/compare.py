@@ -41,6 +41,7 @@ from mover.protocol import (
 )
 from mover.reading import SMALL_BYTES, SPREAD_BYTES, hash_range, open_regular, read_exactly, require_unchanged
 from mover.tree import LEFT_OUT_OF_ROOT, STATE_NAME, Tree, entries, split, status
+from mover.walk import INLINE
 
 LINK_CACHE = 20_000
 
@@ -117,7 +118,16 @@ class Comparing:
     # -- directories ---------------------------------------------------------------------------------------------------
 
     def look(self, task: Look) -> Looked:
-        """Lists a directory on its sides."""
+        """Lists a directory on its sides, and compares what is in it where that is little."""
+        handles = [-1] * len(self.trees)
+        try:
+            return self._look(task, handles)
+        finally:
+            for fd in handles:
+                if fd >= 0:
+                    os.close(fd)
+
+    def _look(self, task: Look, handles: list[int]) -> Looked:
         sides: list[Side | None] = []
         found: list[tuple[list[bytes], list[bytes]]] = []
         problems: list[Problem] = []
@@ -127,11 +137,11 @@ class Comparing:
             names: tuple[list[bytes], list[bytes]] = ([], [])
             if task.mask & (1 << index):
                 try:
-                    with tree.directory(task.path) as fd:
-                        side = see_directory(fd, self.rules)
-                        names = entries(fd)
-                        if side.seen.status.st_dev != tree.device:
-                            raise Changed("another file system is mounted here; the mover stays on one")
+                    handles[index] = fd = tree.open_directory(task.path)
+                    side = see_directory(fd, self.rules)
+                    names = entries(fd)
+                    if side.seen.status.st_dev != tree.device:
+                        raise Changed("another file system is mounted here; the mover stays on one")
                 except (OSError, Changed) as error:
                     problems.append(Problem(task.path, reason_of(error), getattr(error, "errno", 0) or 0))
                     names = ([], [])
@@ -142,12 +152,19 @@ class Comparing:
         directories, directory_masks = _union([names[0] for names in found])
         others, other_masks = _union([names[1] for names in found])
         differing = self._type_differences(task.path, directories, directory_masks, others, other_masks)
+        inline = None
+        if 0 < len(others) <= INLINE:
+            work = _Stretch(self, Compare(task.path, b"", bytes(other_masks)))
+            for position, name in enumerate(others):
+                work.entry(position, name, other_masks[position], handles)
+            inline = work.result()
         return Looked(
             tuple(sides),
-            pack(others),
+            pack(others) if inline is None else b"",
             bytes(other_masks),
             pack(directories),
             bytes(directory_masks),
+            inline,
             tuple(differing),
             tuple(skipped),
             tuple(problems),

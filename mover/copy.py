@@ -1,11 +1,12 @@
 """The coordinator of copy: walks the source, has it copied, folds its listing into digests, keeps rows for the next pass."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from mover.attributes import Rules
 from mover.hardlinks import HardLinks
 from mover.listing import RANGE_BYTES, head, tree_digests
-from mover.listing_database import Listing
+from mover.listing_database import WHOLE, Listing, Span
 from mover.names import joined
 from mover.progress import Progress
 from mover.protocol import (
@@ -30,20 +31,30 @@ from mover.protocol import (
     Stretched,
 )
 from mover.reading import combined
-from mover.rows import kept, unpacked
+from mover.rows import Row, merged
 from mover.tally import Tally
 from mover.walk import Agenda, Node, each, stretch_count, stretches
+
+
+class _Place(NamedTuple):
+    """Where a stretch belongs: its directory, its position there, the names that it spans, the rows that were found for it."""
+
+    node: Node
+    position: int
+    span: Span
+    rows: tuple[tuple[bytes, bytes], ...]
 
 
 class _Waiting:
     """A stretch with pending entries: its records, one a name, its rows so far, how many entries are left."""
 
-    def __init__(self, node: Node, position: int, result: Stretched, first: bytes) -> None:
-        self.node = node
-        self.position = position
+    def __init__(self, place: _Place, result: Stretched) -> None:
+        self.node = place.node
+        self.position = place.position
+        self.span = place.span
         self.records = list(result.records)
-        self.rows = [result.rows]
-        self.first = first
+        self.rows = result.rows
+        self.more: list[tuple[bytes, Row]] = []
         self.left = len(result.pending)
 
 
@@ -103,12 +114,13 @@ class CopyPass:
 
     def handle(self, context: object, task: object, result: object) -> None:
         """See mover.pool.Source."""
-        if isinstance(task, Stretch) and isinstance(result, Stretched):
-            assert isinstance(context, tuple)  # noqa: S101
-            self._stretched(context[0], context[1], context[2], result)
+        if isinstance(result, Stretched):
+            assert isinstance(context, _Place)  # noqa: S101
+            self._stretched(context, result)
         elif isinstance(result, Entered):
             assert isinstance(context, Node)  # noqa: S101
-            self._entered(context, result)
+            assert isinstance(task, Enter)  # noqa: S101
+            self._entered(context, task, result)
         elif isinstance(result, Left):
             if result.problem is not None:
                 self.tally.fail([result.problem])
@@ -122,9 +134,9 @@ class CopyPass:
 
     def _enter(self, path: bytes) -> Enter:
         rows, complete = self.listing.few(path)
-        return Enter(path, rows, complete)
+        return Enter(path, tuple([blob for _, blob in rows]), complete)
 
-    def _entered(self, node: Node, result: Entered) -> None:
+    def _entered(self, node: Node, task: Enter, result: Entered) -> None:
         tally = self.tally
         tally.fail(result.problems)
         tally.skip(result.skipped)
@@ -139,24 +151,32 @@ class CopyPass:
         tally.sides[0].directories += 1
         node.metadata = (result.metadata,)
         node.state = _Directory(result.identity, result.finished)
-        node.items = stretch_count(bytes(result.name_count)) + result.directory_count
+        parts = stretch_count(bytes(result.name_count)) if result.inline is None else bool(result.name_count)
+        node.items = parts + result.directory_count
         if result.inline is not None and result.name_count:
-            self._stretched(node, 0, b"", result.inline)
+            rows = tuple([(b"", blob) for blob in task.rows])
+            self._stretched(_Place(node, 0, WHOLE, rows), result.inline)
         if not node.items:
             self._complete(node)
             return
         self.agenda.push(self._tasks(node, result))
 
     def _tasks(self, node: Node, listed: Entered) -> Iterator[tuple[object, object]]:
-        position = stretch_count(bytes(listed.name_count)) if listed.inline is not None else 0
+        position = int(listed.inline is not None and listed.name_count > 0)
         if listed.inline is None:
-            for names, _ in stretches(listed.names, bytes(listed.name_count)):
-                first, last = names.partition(b"\0")[0], names.rpartition(b"\0")[2]
-                rows = (
-                    () if listed.fresh or self.listing.empty else self.listing.between(node.path, first, last)
-                )
-                yield Stretch(node.path, names, rows, listed.fresh), (node, position, first)
+            first = b""
+            parts = stretches(listed.names, bytes(listed.name_count))
+            names = next(parts, (b"", b""))[0]
+            while names:
+                following = next(parts, (b"", b""))[0]
+                span = Span(first, following.partition(b"\0")[0] if following else None)
+                rows: tuple[tuple[bytes, bytes], ...] = ()
+                if not (listed.fresh or self.listing.empty):
+                    rows = self.listing.between(node.path, first, names.rpartition(b"\0")[2])
+                blobs = tuple([blob for _, blob in rows])
+                yield Stretch(node.path, names, blobs, listed.fresh), _Place(node, position, span, rows)
                 position += 1
+                first, names = span.end or b"", following
         for name, _ in each(listed.directories, bytes(listed.directory_count)):
             path = joined(node.path, name)
             yield self._enter(path), Node(path, node, position, 1)
@@ -181,7 +201,8 @@ class CopyPass:
 
     # -- entries -------------------------------------------------------------------------------------------------------
 
-    def _stretched(self, node: Node, position: int, first: bytes, result: Stretched) -> None:
+    def _stretched(self, place: _Place, result: Stretched) -> None:
+        node = place.node
         tally = self.tally
         tally.sides[0].add(result.counted)
         tally.skip(result.skipped)
@@ -196,12 +217,20 @@ class CopyPass:
         self.progress.path = node.path
         tally.fail(result.problems)
         if not result.pending:
-            self.listing.keep(node.path, first, result.rows)
-            self._deliver(node, position, result.records[0])
+            self._keep(place, result)
+            self._deliver(node, place.position, result.records[0])
             return
-        waiting = _Waiting(node, position, result, first)
+        waiting = _Waiting(place, result)
         for pending in result.pending:
             self._start(_File(waiting, pending))
+
+    def _keep(self, place: _Place, result: Stretched) -> None:
+        if not result.same:
+            self.listing.keep(place.node.path, place.span, result.rows)
+            return
+        begins, rows = place.rows[0]
+        if begins != place.span.first:  # the same names, but no longer the first or no longer a later stretch
+            self.listing.keep(place.node.path, place.span, rows)
 
     def _start(self, file: _File) -> None:
         pending = file.pending
@@ -220,8 +249,8 @@ class CopyPass:
         known = file.pending.known
         if inode.done is not None:
             if known is not None and known.destination_inode == inode.done.destination_inode:
-                self.tally.unchanged_files += 1
-                self._finish(file, known, linked=True)
+                self._count_unchanged(known)
+                self._finish(file, known)
             else:
                 link = LinkTo(file.path, inode.path, inode.done.destination_inode)
                 self.agenda.urgent.append((link, file))
@@ -230,11 +259,15 @@ class CopyPass:
         elif known is not None:
             inode.path = file.path
             inode.done = known
-            self.tally.unchanged_files += 1
-            self._finish(file, known, linked=False)
+            self._count_unchanged(known)
+            self._finish(file, known)
         else:
             inode.path = file.path
             self._copy_one(file)
+
+    def _count_unchanged(self, known: Done) -> None:
+        if known.letter == b"f":
+            self.tally.unchanged_files += 1
 
     def _copy_one(self, file: _File) -> None:
         begun = self.listing.begun(file.path) if file.pending.large else None
@@ -254,7 +287,7 @@ class CopyPass:
         elif isinstance(result, Linked):
             inode = self._inodes[file.pending.device, file.pending.inode]
             assert inode.done is not None  # noqa: S101
-            self._finish(file, inode.done, linked=True)
+            self._finish(file, inode.done)
         elif isinstance(result, Failed):
             self._give_up(file, result)
 
@@ -304,7 +337,7 @@ class CopyPass:
             waiting, inode.waiting = inode.waiting, []
             for other in waiting:
                 self._join(other, inode)
-        self._finish(file, done, linked=False)
+        self._finish(file, done)
 
     def _give_up(self, file: _File, failed: Failed) -> None:
         """An entry could not be copied, or changed or vanished in a warm pass. Another name of its inode may do better."""
@@ -324,7 +357,7 @@ class CopyPass:
         if failed.problem is not None:
             tally.fail([failed.problem])
 
-    def _finish(self, file: _File, done: Done, *, linked: bool) -> None:
+    def _finish(self, file: _File, done: Done) -> None:
         name = file.pending.name
         start = head(done.letter, name)
         counted = {
@@ -336,9 +369,7 @@ class CopyPass:
         self.progress.files += 1
         if not file.hashes:
             self.progress.bytes += done.bytes
-        # The row of a further name is written by the pass that finds it unchanged, under its own name.
-        row = done.row if not linked or file.pending.known is done else _renamed(done.row, name)
-        self._settle(file, Records(start + done.content, start + done.metadata), row)
+        self._settle(file, Records(start + done.content, start + done.metadata), done.row)
         self._forget(file)
 
     def _forget(self, file: _File) -> None:
@@ -355,11 +386,11 @@ class CopyPass:
         waiting = file.waiting
         waiting.records[file.pending.position] = records
         if row:
-            waiting.rows.append(row)
+            waiting.more.append((file.pending.name, Row(row, records.content, records.metadata)))
         waiting.left -= 1
         if waiting.left:
             return
-        self.listing.keep(waiting.node.path, waiting.first, b"".join(waiting.rows))
+        self.listing.keep(waiting.node.path, waiting.span, merged(waiting.rows, waiting.more))
         content = b"".join([r.content for r in waiting.records])
         metadata = b"".join([r.metadata for r in waiting.records])
         self._deliver(waiting.node, waiting.position, Records(content, metadata))
@@ -388,9 +419,3 @@ def _ranges(file: _File, begun: Begun) -> Iterator[tuple[object, object]]:
             continue
         end = min(start + RANGE_BYTES, size)
         yield CopyRange(file.path, start, end, begun.identity, begun.destination_inode), file
-
-
-def _renamed(row: bytes, name: bytes) -> bytes:
-    for found in unpacked((row,) if row else ()).values():
-        return kept(found, name)
-    return b""

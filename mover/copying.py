@@ -6,33 +6,28 @@ import stat
 from mover.attributes import change_owner, read_xattrs, set_xattrs
 from mover.compare import identity, leave_out_of_root
 from mover.errors import VANISHED, Changed, reason_of
-from mover.listing import LETTERS, RANGE_BYTES, file_content, head, metadata
+from mover.listing import metadata
 from mover.making import EVERYTHING, Making
-from mover.names import joined
 from mover.protocol import (
     Complete,
     CopyOne,
     CopyRange,
     Counted,
-    Done,
     Enter,
     Entered,
     Leave,
     Left,
     LinkTo,
-    Pending,
     Problem,
     Records,
-    Skip,
     Stretch,
     Stretched,
     pack,
     unpack,
 )
-from mover.reading import SPREAD_BYTES
-from mover.rows import Row, kept, unpacked
-from mover.tree import DIRECTORY, entries, make_usable, open_own, remove, split, status, status_or_none
-from mover.walk import STRETCH
+from mover.stretch import CopyStretch
+from mover.tree import DIRECTORY, entries, make_usable, open_own, remove, split, status
+from mover.walk import INLINE
 
 DEFAULT_ACL = "system.posix_acl_default"
 
@@ -79,7 +74,7 @@ class Copying(Making):
             into, fresh = self._make_directory(path)
             deleted, extra = (0, 0) if fresh else self._remove_extra(into, names, is_root=not path)
             inline = None
-            if len(names[1]) <= STRETCH and task.rows_complete:
+            if len(names[1]) <= INLINE and task.rows_complete:
                 inline = self._stretch(path, names[1], task.rows, source, into, fresh=fresh)
             finished = inline is not None and not inline.pending and not names[0] and bool(path)
             if finished:
@@ -193,140 +188,11 @@ class Copying(Making):
                 return self._stretch(task.path, unpack(task.names), task.rows, source, into, fresh=task.fresh)
         except OSError as error:
             if not self.final and self.vanished(error):
-                return Stretched((Records(),), b"", Counted(), (), 0, 0, 0, 0, 1, (), ())
+                return Stretched((Records(),), b"", False, Counted(), (), 0, 0, 0, 0, 1, (), ())
             problem = Problem(task.path, reason_of(error), error.errno or 0)
-            return Stretched((Records(),), b"", Counted(), (), 0, 0, 0, 0, 0, (), (problem,))
+            return Stretched((Records(),), b"", False, Counted(), (), 0, 0, 0, 0, 0, (), (problem,))
 
     def _stretch(
         self, path: bytes, names: list[bytes], rows: tuple[bytes, ...], source: int, into: int, *, fresh: bool
     ) -> Stretched:
-        work = _Stretch(self, path, source, into, {} if fresh else unpacked(rows), fresh)
-        for position, name in enumerate(names):
-            work.entry(position, name)
-        return work.result()
-
-
-class _Stretch:
-    """Gathers the result of one stretch."""
-
-    def __init__(
-        self, owner: Copying, path: bytes, source: int, into: int, rows: dict[bytes, Row], fresh: bool
-    ) -> None:
-        self.owner = owner
-        self.path = path
-        self.source = source
-        self.into = into
-        self.known = rows
-        self.fresh = fresh
-        self.records: list[Records] = []
-        self.rows: list[bytes] = []
-        self.tally = [0, 0, 0, 0, 0]
-        self.pending: list[Pending] = []
-        self.copied_files = 0
-        self.copied_bytes = 0
-        self.unchanged = 0
-        self.changed = 0
-        self.vanished = 0
-        self.skipped: list[Skip] = []
-        self.problems: list[Problem] = []
-
-    def entry(self, position: int, name: bytes) -> None:
-        """Copies one name, or leaves it to the coordinator."""
-        self.records.append(Records())
-        try:
-            self._entry(position, name)
-        except (OSError, Changed) as error:
-            owner = self.owner
-            if not owner.final and isinstance(error, Changed):
-                self.changed += 1
-            elif not owner.final and owner.vanished(error) and status_or_none(name, self.source) is None:
-                self.vanished += 1
-            else:
-                self.problems.append(
-                    Problem(joined(self.path, name), reason_of(error), getattr(error, "errno", 0) or 0)
-                )
-
-    def _entry(self, position: int, name: bytes) -> None:
-        owner = self.owner
-        st = status(name, self.source)
-        letter = LETTERS.get(stat.S_IFMT(st.st_mode))
-        if letter is None:
-            self.skipped.append(Skip(joined(self.path, name), "socket (source)"))
-            return
-        if letter == b"d":
-            raise Changed("it became a directory")
-        if letter in b"cb" and ("devices" in owner.lost or "devices" in owner.rules.left_out):
-            why = "this identity cannot make one" if "devices" in owner.lost else "left out as accepted"
-            self.skipped.append(Skip(joined(self.path, name), f"device node (source): {why}"))
-            return
-        known = self._unchanged(name, st) if letter == b"f" else None
-        large = letter == b"f" and st.st_size > RANGE_BYTES
-        spread = letter == b"f" and st.st_size > SPREAD_BYTES
-        if st.st_nlink > 1 or (spread and known is None):
-            self._leave_to_coordinator(position, name, st, known, large=large)
-            return
-        if known is not None:
-            done = self._as_done(name, st, known)
-            self.unchanged += 1
-        else:
-            done = owner.copy_entry(self.source, self.into, name, st, fresh=self.fresh)
-            self.copied_files += 1
-            self.copied_bytes += done.copied_bytes
-        start = head(done.letter, name)
-        self.records[position] = Records(start + done.content, start + done.metadata)
-        if done.row:
-            self.rows.append(done.row)
-        self._count(letter, st.st_size)
-
-    def _count(self, letter: bytes, size: int) -> None:
-        if letter == b"f":
-            self.tally[0] += 1
-            self.tally[4] += size
-        else:
-            self.tally[{b"l": 1, b"p": 2}.get(letter, 3)] += 1
-
-    def _unchanged(self, name: bytes, st: os.stat_result) -> Row | None:
-        row = self.known.get(name)
-        if row is None or row.source != identity(st):
-            return None
-        made = status_or_none(name, self.into)
-        if made is None or not stat.S_ISREG(made.st_mode):
-            return None
-        if (made.st_ino, made.st_size, made.st_mtime_ns) != (row.destination[0], st.st_size, st.st_mtime_ns):
-            return None
-        # Making another name of the file changes the ctime of the copy as well.
-        if st.st_nlink == 1 and made.st_ctime_ns != row.destination[1]:
-            return None
-        return row
-
-    def _as_done(self, name: bytes, st: os.stat_result, row: Row) -> Done:
-        content = file_content(st.st_size, row.content_hash)
-        return Done(b"f", content, row.metadata, kept(row, name), row.destination[0], st.st_size, 0)
-
-    def _leave_to_coordinator(
-        self, position: int, name: bytes, st: os.stat_result, known: Row | None, *, large: bool
-    ) -> None:
-        done = self._as_done(name, st, known) if known is not None else None
-        size = st.st_size if stat.S_ISREG(st.st_mode) else 0
-        self.pending.append(Pending(position, name, st.st_dev, st.st_ino, st.st_nlink, large, size, done))
-
-    def result(self) -> Stretched:
-        """The whole result."""
-        records = self.records
-        if not self.pending:
-            records = [
-                Records(b"".join([r.content for r in records]), b"".join([r.metadata for r in records]))
-            ]
-        return Stretched(
-            tuple(records),
-            b"".join(self.rows),
-            Counted(*self.tally),
-            tuple(self.pending),
-            self.copied_files,
-            self.copied_bytes,
-            self.unchanged,
-            self.changed,
-            self.vanished,
-            tuple(self.skipped),
-            tuple(self.problems),
-        )
+        return CopyStretch(self, path, source, into, rows, fresh=fresh).run(names)

@@ -8,13 +8,25 @@ from blake3 import blake3
 from mover.listing import hard_links_record
 from mover.protocol import Link
 
+CACHE_MIB = 8
+
 
 class HardLinks:
     """The names of linked inodes on each side. The database has no name: it is gone with the process."""
 
-    def __init__(self, cache_mib: int = 8) -> None:
-        self._database = sqlite3.connect("", isolation_level=None)
-        self._database.execute(f"PRAGMA cache_size = -{cache_mib * 1024}")
+    def __init__(self) -> None:
+        self._opened: sqlite3.Connection | None = None
+
+    @property
+    def _database(self) -> sqlite3.Connection:
+        """Opened with the first link: most trees have none."""
+        if self._opened is None:
+            self._opened = sqlite3.connect("", isolation_level=None)
+            self._prepare()
+        return self._opened
+
+    def _prepare(self) -> None:
+        self._database.execute(f"PRAGMA cache_size = -{CACHE_MIB * 1024}")
         self._database.execute("PRAGMA synchronous = OFF")
         self._database.execute("PRAGMA journal_mode = OFF")
         self._database.execute(
@@ -26,11 +38,15 @@ class HardLinks:
 
     def add(self, links: Sequence[Link]) -> None:
         """Adds names."""
+        if not links:
+            return
         rows = [(link.side, link.device, link.inode.to_bytes(8, "big"), link.path) for link in links]
         self._database.executemany("INSERT OR IGNORE INTO names VALUES (?, ?, ?, ?)", rows)
 
     def finish(self) -> None:
         """Orders the groups of two or more names by their smallest path. Call once, after the last `add`."""
+        if self._opened is None:
+            return
         self._database.execute("BEGIN")
         current: tuple[object, ...] = ()
         paths: list[bytes] = []
@@ -52,6 +68,8 @@ class HardLinks:
 
     def groups(self, side: int) -> Iterator[list[bytes]]:
         """Groups of a side, each sorted, ordered by their smallest path."""
+        if self._opened is None:
+            return
         for (paths,) in self._database.execute(
             "SELECT paths FROM groups WHERE side = ? ORDER BY first", (side,)
         ):
@@ -70,6 +88,8 @@ class HardLinks:
 
     def lost(self) -> Iterator[tuple[bytes, bytes | None, bytes | None]]:
         """Names whose group differs: path, the first name that it is linked with in the source, and in the destination."""
+        if self._opened is None:
+            return
         query = """SELECT a.paths, b.paths FROM groups a LEFT JOIN groups b ON b.side = 1 AND b.first = a.first
                    WHERE a.side = 0 AND b.paths IS NOT a.paths"""
         for mine, other in self._database.execute(query):

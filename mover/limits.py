@@ -2,7 +2,7 @@
 
 import threading
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mover.errors import UsageError
 
@@ -16,8 +16,7 @@ def parse_size(text: str) -> int:
     return int(float(text[:-1] if shift else text) * (1 << shift))
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """0 means: no limit, or found by measuring. Bytes, operations and processors are a second's."""
 
     bandwidth: int = 0
@@ -37,10 +36,13 @@ class Limits:
             raise UsageError("at most 64 processes and 64 threads")
 
 
+UNLIMITED = Limits()
+
+
 class Brake:
     """Slows one worker down to its share of the limits. Used by all its threads."""
 
-    def __init__(self, limits: Limits = Limits(), workers: int = 1) -> None:
+    def __init__(self, limits: Limits = UNLIMITED, workers: int = 1) -> None:
         self._bytes = limits.bandwidth / workers
         self._operations = limits.iops / workers
         self._cpu = limits.cpu / workers if limits.cpu and limits.cpu < workers else 0.0

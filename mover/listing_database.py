@@ -1,10 +1,12 @@
 """The listing that a pass leaves for the next one, in the state directory of the destination."""
 
 import contextlib
+import os
 import sqlite3
 import struct
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from blake3 import blake3
 
@@ -14,14 +16,30 @@ from mover.state import State, WriteBack
 
 CHECKPOINT_S = 10.0
 LATER_ROWS = 2000  # stretches of at most 64 names: some 20 MiB
+NAME, NEW = b"listing.db", b"listing.new"
+TOTALS = "SELECT bytes, files FROM totals"
 _BEGUN = struct.Struct(">QQqqQ")
+
+
+class Span(NamedTuple):
+    """The names from `first` up to `end`, which is not among them; without one to the last of the directory."""
+
+    first: bytes
+    end: bytes | None
+
+
+WHOLE = Span(b"", None)
 
 
 class Listing:
     """The listing database. Rows are trusted by the next pass only after the data that they speak of was written back."""
 
-    def __init__(self, state: State, waiting: Callable[[], None], *, trust: bool, racy_ns: int) -> None:
+    def __init__(
+        self, state: State, waiting: Callable[[], None], *, trust: bool, racy_ns: int, rules: bytes
+    ) -> None:
         self._state = state
+        self._rules = rules
+        self._lost = False
         self._waiting = waiting
         self._write_back: WriteBack | None = None
         self._later: list[tuple[str, tuple[object, ...]]] = []
@@ -30,64 +48,85 @@ class Listing:
             state.distrust()
         try:
             self._open()
+            same = self._same_rules()
         except sqlite3.DatabaseError:
-            # Damaged, as after a crash of the node: it only saves work, so start anew.
+            same = False  # damaged, as after a crash of the node: it only saves work
+        if not same:
+            with contextlib.suppress(AttributeError, sqlite3.Error):
+                self._database.close()
             state.distrust()
             self._open()
+            self._database.execute("INSERT INTO rules VALUES (?)", (rules,))
         self._last_s = time.monotonic()
 
     def _open(self) -> None:
-        self._database = sqlite3.connect(f"/proc/self/fd/{self._state.fd}/listing.db", isolation_level=None)
+        """Opens what the last pass left. Where it left nothing, a new file under another name, which is ours once it is whole."""
+        _unlink(self._state.fd, NEW)
+        try:
+            os.stat(NAME, dir_fd=self._state.fd, follow_symlinks=False)
+            self._new = False
+        except FileNotFoundError:
+            self._new = True
+        self._connect()
+        query = "SELECT EXISTS (SELECT 1 FROM stretches), EXISTS (SELECT 1 FROM ranges)"
+        self.empty = self._database.execute(query).fetchone() == (0, 0)
+
+    def _same_rules(self) -> bool:
+        """Whether what is kept and compared is what it was: the records in the rows depend on it."""
+        found = self._database.execute("SELECT header FROM rules").fetchall()
+        if not found and self.empty:
+            self._database.execute("INSERT INTO rules VALUES (?)", (self._rules,))
+            return True
+        return found == [(self._rules,)]
+
+    def _connect(self) -> None:
+        name = os.fsdecode(NEW if self._new else NAME)
+        self._database = sqlite3.connect(f"/proc/self/fd/{self._state.fd}/{name}", isolation_level=None)
         execute = self._database.execute
         execute("PRAGMA cache_size = -8192")
         execute("PRAGMA locking_mode = EXCLUSIVE")
-        execute("PRAGMA journal_mode = TRUNCATE")
-        execute("CREATE TABLE IF NOT EXISTS totals (run INTEGER PRIMARY KEY, files INT, bytes INT)")
+        execute(f"PRAGMA journal_mode = {'OFF' if self._new else 'TRUNCATE'}")
+        execute(f"PRAGMA synchronous = {'OFF' if self._new else 'FULL'}")
+        execute("CREATE TABLE IF NOT EXISTS totals (files INT, bytes INT)")
+        execute("CREATE TABLE IF NOT EXISTS rules (header BLOB)")
         execute(
-            """CREATE TABLE IF NOT EXISTS stretches (directory BLOB, run INT, first BLOB, rows BLOB,
-               PRIMARY KEY (directory, run, first)) WITHOUT ROWID"""
+            "CREATE TABLE IF NOT EXISTS stretches (directory BLOB, first BLOB, rows BLOB, UNIQUE (directory, first))"
         )
         execute(
             """CREATE TABLE IF NOT EXISTS ranges (path BLOB, number INT, mark BLOB, digest BLOB,
                PRIMARY KEY (path, number)) WITHOUT ROWID"""
         )
-        self._earlier: list[int] = [run for (run,) in execute("SELECT run FROM totals ORDER BY run")]
-        self.run = (self._earlier[-1] if self._earlier else 0) + 1
-        self.empty = not self._earlier
-        execute("INSERT INTO totals VALUES (?, NULL, NULL)", (self.run,))
         execute("BEGIN")
 
     def totals(self) -> tuple[int | None, int | None]:
         """Bytes and files of the last pass that came to its end."""
-        query = "SELECT bytes, files FROM totals WHERE files IS NOT NULL ORDER BY run DESC LIMIT 1"
-        found: tuple[int | None, int | None] | None = self._database.execute(query).fetchone()
+        found: tuple[int | None, int | None] | None = self._database.execute(TOTALS).fetchone()
         return found or (None, None)
 
-    def few(self, directory: bytes) -> tuple[tuple[bytes, ...], bool]:
-        """The rows of a small directory, and whether they are all that there are."""
+    def few(self, directory: bytes) -> tuple[tuple[tuple[bytes, bytes], ...], bool]:
+        """The rows of a small directory with where they begin, and whether they are all that there are."""
         if self.empty:
             return (), True
-        query = "SELECT rows FROM stretches WHERE directory = ? AND run < ? ORDER BY run LIMIT 5"
-        rows = tuple(row for (row,) in self._database.execute(query, (_key(directory), self.run)))
+        query = "SELECT first, rows FROM stretches WHERE directory = ? LIMIT 5"
+        rows = tuple(self._database.execute(query, (_key(directory),)).fetchall())
         return (rows, True) if len(rows) < 5 else ((), False)
 
-    def between(self, directory: bytes, first: bytes, last: bytes) -> tuple[bytes, ...]:
-        """Rows that may cover the names from `first` to `last`, older passes first."""
-        found: list[bytes] = []
-        key = _key(directory)
-        for run in self._earlier:
-            query = """SELECT rows FROM stretches WHERE directory = ?1 AND run = ?2 AND first <= ?4 AND first >= coalesce(
-                       (SELECT max(first) FROM stretches WHERE directory = ?1 AND run = ?2 AND first <= ?3), x'')"""
-            found += [rows for (rows,) in self._database.execute(query, (key, run, first, last))]
-        return tuple(found)
+    def between(self, directory: bytes, first: bytes, last: bytes) -> tuple[tuple[bytes, bytes], ...]:
+        """Rows that may cover the names from `first` to `last`, with where they begin."""
+        query = """SELECT first, rows FROM stretches WHERE directory = ?1 AND first <= ?3 AND first >= coalesce(
+                   (SELECT max(first) FROM stretches WHERE directory = ?1 AND first <= ?2), x'')"""
+        return tuple(self._database.execute(query, (_key(directory), first, last)).fetchall())
 
-    def keep(self, directory: bytes, first: bytes, rows: bytes) -> None:
-        """Keeps the rows of a stretch."""
-        if rows:
+    def keep(self, directory: bytes, span: Span, rows: bytes) -> None:
+        """Keeps the rows of a stretch, instead of all that begin in its span."""
+        key = _key(directory)
+        if not self.empty:
             self._write(
-                "INSERT OR REPLACE INTO stretches VALUES (?, ?, ?, ?)",
-                (_key(directory), self.run, first, rows),
+                "DELETE FROM stretches WHERE directory = ? AND first >= ? AND (first < ? OR ?)",
+                (key, span.first, span.end, span.end is None),
             )
+        if rows:
+            self._write("INSERT OR REPLACE INTO stretches VALUES (?, ?, ?)", (key, span.first, rows))
 
     def keep_range(self, path: bytes, identity: Identity, inode: int, number: int, digest: bytes) -> None:
         """Keeps that a range of a large file was copied, so that an interrupted run can go on after it."""
@@ -127,52 +166,87 @@ class Listing:
 
     def _settle(self) -> None:
         if self._write_back is not None:
-            self._write_back.settle(self._waiting)
+            self._write_data_back(self._write_back)
         self._write_back = None
         self._database.execute("COMMIT")
-        self._database.execute("BEGIN")
+        if self._new:
+            self._adopt()
+            self._connect()
+        else:
+            self._database.execute("BEGIN")
         for statement, values in self._later:
             self._database.execute(statement, values)
         self._later.clear()
         self._last_s = time.monotonic()
 
-    def _checkpoint(self) -> None:
-        """All that was kept, durable now."""
+    def _write_data_back(self, running: WriteBack) -> None:
+        """After a failure nothing more is kept: the system tells of a lost write once, and a second try would seem to succeed."""
+        try:
+            running.settle(self._waiting)
+        except MoverError:
+            self._lost = True
+            raise
+
+    def _adopt(self) -> None:
+        """Gives a new listing its name. It was written without a journal, so it must be on the disk before."""
+        self._database.close()
+        fd = self._state.fd
+        listing = os.open(NEW, os.O_RDONLY | os.O_CLOEXEC, dir_fd=fd)
+        try:
+            os.fsync(listing)
+        finally:
+            os.close(listing)
+        os.rename(NEW, NAME, src_dir_fd=fd, dst_dir_fd=fd)
+        self._new = False
+
+    def _conclude(self) -> None:
+        """All that was kept, durable now, and the data before it. A new listing is written back together with the data."""
         if self._write_back is not None:
             self._settle()
-        self._write_back = WriteBack(self._state.destination.fd)
-        self._settle()
+        if self._new:
+            self._database.execute("COMMIT")
+            self._database.close()
+            self._write_data_back(WriteBack(self._state.destination.fd))
+            os.rename(NEW, NAME, src_dir_fd=self._state.fd, dst_dir_fd=self._state.fd)
+            return
+        self._write_data_back(WriteBack(self._state.destination.fd))
+        self._database.execute("COMMIT")
+        self._database.close()
 
     def finish(self, files: int, total_bytes: int) -> None:
-        """The pass came to its end: earlier rows are no longer needed."""
-        self._database.execute("DELETE FROM stretches WHERE run < ?", (self.run,))
-        self._database.execute("DELETE FROM totals WHERE run < ?", (self.run,))
-        self._database.execute("DELETE FROM ranges")
-        self._database.execute(
-            "UPDATE totals SET files = ?, bytes = ? WHERE run = ?", (files, total_bytes, self.run)
-        )
-        self._checkpoint()
-        self._database.close()
+        """The pass came to its end; MoverError where its data could not be written back."""
+        execute = self._database.execute
+        if self.totals() != (total_bytes, files):
+            execute("DELETE FROM totals")
+            execute("INSERT INTO totals VALUES (?, ?)", (files, total_bytes))
+        if execute("SELECT EXISTS (SELECT 1 FROM ranges)").fetchone()[0]:
+            execute("DELETE FROM ranges")
+        self._conclude()
 
     def abandon(self) -> None:
         """The pass failed: keeps what was done, as far as it can be made durable."""
-        with contextlib.suppress(sqlite3.Error, MoverError):
-            self._checkpoint()
+        if not self._lost:
+            with contextlib.suppress(sqlite3.Error, MoverError, OSError):
+                self._conclude()
         with contextlib.suppress(sqlite3.Error):
             self._database.close()
 
 
 def totals_of(state: State) -> tuple[int | None, int | None]:
     """Bytes and files that the last whole pass found, if its listing can be read."""
-    query = "SELECT bytes, files FROM totals WHERE files IS NOT NULL ORDER BY run DESC LIMIT 1"
     try:
         with contextlib.closing(
             sqlite3.connect(f"file:/proc/self/fd/{state.fd}/listing.db?mode=ro&immutable=1", uri=True)
         ) as database:
-            found: tuple[int | None, int | None] | None = database.execute(query).fetchone()
+            found: tuple[int | None, int | None] | None = database.execute(TOTALS).fetchone()
     except sqlite3.Error:
         return None, None
     return found or (None, None)
+
+
+def _unlink(fd: int, name: bytes) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=fd)
 
 
 def _key(directory: bytes) -> bytes:

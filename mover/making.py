@@ -29,12 +29,13 @@ from mover.reading import (
     BUFFER_BYTES,
     SMALL_BYTES,
     open_regular,
+    open_unseen,
     read_exactly,
     require_unchanged,
     update_zeros,
     zero_hash,
 )
-from mover.rows import packed
+from mover.rows import identity as both
 from mover.tree import Tree, change_mode, remove, split, status, status_or_none
 
 WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -110,8 +111,9 @@ class Making:
             )
         require_unchanged(st, status(name, source))
         self._give_entry_attributes(into, name, st, self._kept(xattrs))
-        inode = status(name, into).st_ino
-        return Done(letter, content, metadata(st, self.recorded(xattrs), (), self.rules), b"", inode, 0, 0)
+        made = status(name, into)
+        body = metadata(st, self.recorded(xattrs), (), self.rules)
+        return Done(letter, content, body, self.row(st, made), made.st_ino, 0, 0)
 
     def _make(self, into: int, name: bytes, fresh: bool, make: Callable[[], None]) -> None:
         if not fresh and status_or_none(name, into) is not None:
@@ -135,27 +137,46 @@ class Making:
 
     def _copy_file(self, source: int, into: int, name: bytes, st: os.stat_result, *, fresh: bool) -> Done:
         size = st.st_size
+        if size > SMALL_BYTES or may_have_holes(size, st.st_blocks):
+            return self._copy_big_file(source, into, name, st, fresh=fresh)
+        data, xattrs = self._read_small(source, name, st)
+        self.brake.used(2, size)
+        out = self._create(into, name, st, fresh=fresh)
+        try:
+            if data:
+                write_all(out, data)
+            made = self.finish_file(out, st, self._kept(xattrs))
+        finally:
+            os.close(out)
+        body = metadata(st, self.recorded(xattrs), (), self.rules)
+        content = file_content(size, blake3(data).digest())
+        return Done(b"f", content, body, self.row(st, made), made.st_ino, size, size)
+
+    def _read_small(self, source: int, name: bytes, st: os.stat_result) -> tuple[bytes, Xattrs]:
+        """All of a small file, before anything of it is made; Changed where it is not the file that was listed, or changes."""
+        fd = open_unseen(name, source)
+        try:
+            try:
+                data = read_exactly(fd, st.st_size, 0) if st.st_size else b""
+                xattrs = read_xattrs(fd, EVERYTHING)
+            finally:
+                require_unchanged(st, os.fstat(fd))
+        finally:
+            os.close(fd)
+        return data, xattrs
+
+    def _copy_big_file(self, source: int, into: int, name: bytes, st: os.stat_result, *, fresh: bool) -> Done:
+        """A file that is read in parts, or that has holes."""
+        size = st.st_size
         fd = open_regular(name, source, st)
         try:
-            sparse = may_have_holes(size, st.st_blocks)
             xattrs = read_xattrs(fd, EVERYTHING)
             out = self._create(into, name, st, fresh=fresh)
             try:
-                copied = size
-                if size <= SMALL_BYTES and not sparse:
-                    data = read_exactly(fd, size, 0) if size else b""
-                    self.brake.used(2, size)
-                    write_all(out, data)
-                    digest = blake3(data).digest()
-                else:
-                    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-                    os.ftruncate(out, size)
-                    digest, copied = copy_stretch(fd, out, 0, size, self.brake)
-                holes = (
-                    hole_map(fd, size, self.rules.hole_granularity)
-                    if sparse and self.rules.with_holes
-                    else ()
-                )
+                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+                os.ftruncate(out, size)
+                digest, copied = copy_stretch(fd, out, 0, size, self.brake)
+                holes = hole_map(fd, size, self.rules.hole_granularity) if self.rules.with_holes else ()
                 require_unchanged(st, os.fstat(fd))
                 made = self.finish_file(out, st, self._kept(xattrs))
             finally:
@@ -163,27 +184,25 @@ class Making:
         finally:
             os.close(fd)
         body = metadata(st, self.recorded(xattrs), holes, self.rules)
-        row = self.row(name, st, made, digest, body)
-        return Done(b"f", file_content(size, digest), body, row, made.st_ino, size, copied)
+        return Done(b"f", file_content(size, digest), body, self.row(st, made), made.st_ino, size, copied)
 
     def finish_file(self, out: int, st: os.stat_result, xattrs: Xattrs) -> os.stat_result:
         """Gives a new file its attributes, in the one order in which none undoes another; its status afterwards."""
+        os.utime(out, ns=(st.st_atime_ns, st.st_mtime_ns))
         made = os.fstat(out)
-        owner_differs = (made.st_uid, made.st_gid) != (st.st_uid, st.st_gid)
+        owner_differs = made.st_uid != st.st_uid or made.st_gid != st.st_gid
+        if not owner_differs and not xattrs and made.st_mode == st.st_mode:
+            return made
         if owner_differs:
             change_owner(out, st, made, kept="owner" not in self.lost)
         if xattrs:
             set_xattrs(out, xattrs, ())
-        if owner_differs or xattrs or stat.S_IMODE(made.st_mode) != stat.S_IMODE(st.st_mode):
-            os.fchmod(out, stat.S_IMODE(st.st_mode))
-        os.utime(out, ns=(st.st_atime_ns, st.st_mtime_ns))
+        os.fchmod(out, stat.S_IMODE(st.st_mode))
         return os.fstat(out)
 
-    def row(self, name: bytes, st: os.stat_result, made: os.stat_result, digest: bytes, body: bytes) -> bytes:
-        """The row for the next pass; none for a file that may change again without its ctime telling."""
-        if st.st_ctime_ns >= self.racy_ns:
-            return b""
-        return packed(name, st, made, digest, body)
+    def row(self, st: os.stat_result, made: os.stat_result) -> bytes:
+        """What the next pass compares; nothing for an entry that may change again without its ctime telling."""
+        return both(st, made) if st.st_ctime_ns < self.racy_ns else b""
 
     # -- entries with several names, and large files -------------------------------------------------------------------
 
@@ -272,7 +291,7 @@ class Making:
         finally:
             os.close(out)
         body = metadata(st, self.recorded(xattrs), holes, self.rules)
-        row = self.row(name, st, made, task.content_hash, body)
+        row = self.row(st, made)
         content = file_content(st.st_size, task.content_hash)
         return Done(b"f", content, body, row, made.st_ino, st.st_size, task.copied_bytes)
 

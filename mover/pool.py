@@ -1,23 +1,27 @@
-"""Worker processes with threads, and the loop that keeps them supplied.
+"""The loop that has the tasks done: the first ones here, the others by worker processes with threads.
 
-The coordinator sends a task down a worker's pipe and gets a result back; whichever thread of the worker is free takes the next
-task. How many tasks are in flight in a worker is its window, which `mover.pace` widens while the processors wait for storage.
+Little work is done before a worker would have started, so workers are forked only once the tasks found so far have taken some
+time, or when one is heavy. The coordinator sends a task down a worker's pipe and gets a result back; whichever thread of the worker is free takes the
+next task. How many tasks are in flight in a worker is its window, which `mover.pace` widens while the processors wait for storage.
 """
 
 import os
+import select
 import signal
 import threading
 import time
-import traceback
-from collections.abc import Callable
-from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from mover.errors import MoverError
 from mover.pace import Pace, Stopwatch
+from mover.protocol import HEAVY
+
+if TYPE_CHECKING:
+    from mover.channel import Channel
 
 TICK_S = 0.2
+ALONE_S = 0.03
+END_S = 0.5
 
 
 class Runs(Protocol):
@@ -40,14 +44,6 @@ class Source(Protocol):
         """Called a few times a second."""
 
 
-class Message(NamedTuple):
-    """To a worker. A window of 0 means: no change."""
-
-    number: int
-    window: int
-    task: object
-
-
 class Answer(NamedTuple):
     """From a worker. `crash` is a traceback."""
 
@@ -56,6 +52,17 @@ class Answer(NamedTuple):
     crash: str
     wall_s: float
     busy_s: float
+
+
+def _answer(job: Runs, number: int, task: object) -> Answer:
+    watch = Stopwatch()
+    try:
+        result = job.run(task)
+    except Exception:  # noqa: BLE001  a defect: the coordinator reports it and stops
+        import traceback
+
+        return Answer(number, None, traceback.format_exc(), 0, 0)
+    return Answer(number, result, "", *watch.read())
 
 
 class _Gate:
@@ -86,8 +93,8 @@ class _Gate:
 class _Worker:
     """One worker process, seen from inside."""
 
-    def __init__(self, connection: Connection, job: Runs) -> None:
-        self.connection = connection
+    def __init__(self, channel: "Channel", job: Runs) -> None:
+        self.channel = channel
         self.job = job
         self.gate = _Gate()
         self.reading = threading.Lock()
@@ -99,85 +106,102 @@ class _Worker:
         while True:
             with self.reading:
                 try:
-                    message = self.connection.recv()
+                    number, window, task = self.channel.receive()
                 except (EOFError, OSError):
                     os._exit(0)
-                if message.window > self.threads:
-                    self.start(message.window)
+                if window > self.threads:
+                    self.start(window)
             self.gate.enter()
             try:
-                answer = self._answer(message)
+                answer = _answer(self.job, number, task)
             finally:
                 self.gate.leave()
             with self.writing:
                 try:
-                    self.connection.send(answer)
+                    self.channel.send(answer)
                 except OSError:
                     os._exit(0)
 
     def start(self, window: int) -> None:
-        """Has two threads more than may work at once, so that the next tasks are already at hand."""
+        """Has a thread more than may work at once, so that the next task is already at hand."""
         while self.threads < window + 1:
             self.threads += 1
             threading.Thread(target=self.serve, daemon=True).start()
         self.gate.widen(window)
 
-    def _answer(self, message: Message) -> Answer:
-        watch = Stopwatch()
-        try:
-            result = self.job.run(message.task)
-        except Exception:  # noqa: BLE001  a defect: the coordinator reports it and stops
-            return Answer(message.number, None, traceback.format_exc(), 0, 0)
-        return Answer(message.number, result, "", *watch.read())
-
-
-def _work(connection: Connection, others: list[Connection], make_job: Callable[[], Runs]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    for other in others:
-        other.close()
-    worker = _Worker(connection, make_job())
-    worker.start(1)
-    threading.Event().wait()
-
 
 class Pool:
     """The worker processes, seen from the coordinator."""
 
-    def __init__(self, make_job: Callable[[], Runs], pace: Pace) -> None:
+    def __init__(self, job: Runs, pace: Pace, *, alone_s: float = ALONE_S) -> None:
+        self.job = job
         self.pace = pace
-        self.connections: list[Connection] = []
-        self.processes = []
+        self._alone_s = alone_s
+        self._channels: list[Channel] = []
+        self._pids: list[int] = []
         self._in_flight: list[dict[int, tuple[object, object]]] = []
         self._windows: list[int] = []
         self._number = 0
-        context = get_context("fork")
-        for _ in range(pace.processes):
-            ours, theirs = context.Pipe()
-            process = context.Process(
-                target=_work, args=(theirs, [ours, *self.connections], make_job), daemon=True
-            )
-            process.start()
-            theirs.close()
-            self.connections.append(ours)
-            self.processes.append(process)
-            self._in_flight.append({})
-            self._windows.append(1)
+        self._held: tuple[object, object] | None = None
 
     def run(self, source: Source) -> None:
         """Until there is no task left and none in flight."""
+        if self._run_alone(source):
+            return
+        for _ in range(self.pace.processes):
+            self._fork()
+        poll = select.poll()
+        index_of = {}
+        for index, channel in enumerate(self._channels):
+            poll.register(channel.reading, select.POLLIN)
+            index_of[channel.reading] = index
         last_tick = time.monotonic()
         while True:
             self._supply(source)
             if not any(self._in_flight):
                 return
-            for ready in wait(self.connections, TICK_S):
-                self._receive(source, self.connections.index(ready))  # type: ignore[arg-type]
+            for fd, _ in poll.poll(TICK_S * 1000):
+                self._receive(source, index_of[fd])
             now = time.monotonic()
             if now - last_tick >= TICK_S:
                 last_tick = now
                 self.pace.measure(now)
                 source.tick()
+
+    def _run_alone(self, source: Source) -> bool:
+        """The first tasks, in this process; True when that was all."""
+        until_s = time.monotonic() + self._alone_s
+        while True:
+            assignment = source.next_task()
+            if assignment is None:
+                return True
+            task, context = assignment
+            if isinstance(task, HEAVY) or time.monotonic() >= until_s:
+                self._held = assignment
+                return False
+            self._take(source, context, task, _answer(self.job, 0, task))
+            source.tick()
+
+    def _fork(self) -> None:
+        from mover.channel import channels  # pickle is slow to import, and a small run needs none
+
+        ours, theirs = channels()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                for channel in (ours, *self._channels):
+                    channel.close()
+                _Worker(theirs, self.job).start(1)
+                threading.Event().wait()
+            finally:
+                os._exit(1)
+        theirs.close()
+        self._channels.append(ours)
+        self._pids.append(pid)
+        self._in_flight.append({})
+        self._windows.append(1)
 
     def _supply(self, source: Source) -> None:
         """Gives each worker what its window holds and one more, least busy worker first."""
@@ -185,52 +209,65 @@ class Pool:
             index = min(range(len(self._in_flight)), key=lambda i: len(self._in_flight[i]))
             if len(self._in_flight[index]) > self.pace.window:
                 return
-            assignment = source.next_task()
+            assignment, self._held = self._held or source.next_task(), None
             if assignment is None:
                 return
             self._send(index, assignment)
 
     def _send(self, index: int, assignment: tuple[object, object]) -> None:
         self._number += 1
-        window = 0
+        window = 0  # no change
         if self._windows[index] != self.pace.window:
             window = self._windows[index] = self.pace.window
         self._in_flight[index][self._number] = assignment
         try:
-            self.connections[index].send(Message(self._number, window, assignment[0]))
+            self._channels[index].send((self._number, window, assignment[0]))
         except OSError as error:
             raise self._lost(index) from error
 
     def _receive(self, source: Source, index: int) -> None:
         """Takes every answer that is there."""
-        connection = self.connections[index]
+        channel = self._channels[index]
         while True:
             try:
-                answer: Answer = connection.recv()
+                answer: Answer = channel.receive()
             except (EOFError, OSError) as error:
                 raise self._lost(index) from error
-            if answer.crash:
-                raise MoverError(f"a defect of the mover: {answer.crash}")
             task, context = self._in_flight[index].pop(answer.number)
-            self.pace.answered(answer.wall_s, answer.busy_s)
-            source.handle(context, task, answer.result)
-            if not connection.poll():
+            self._take(source, context, task, answer)
+            if not channel.ready():
                 return
 
+    def _take(self, source: Source, context: object, task: object, answer: Answer) -> None:
+        if answer.crash:
+            raise MoverError(f"a defect of the mover: {answer.crash}")
+        self.pace.answered(answer.wall_s, answer.busy_s)
+        source.handle(context, task, answer.result)
+
     def _lost(self, index: int) -> MoverError:
-        self.processes[index].join(1)
-        code = self.processes[index].exitcode
+        code = self._ended(index, END_S)
         return MoverError(
             f"a worker process ended unexpectedly (exit code {code})",
             next_step="If it was out of memory (137, -9), give the pod more memory or lower --memory; then run again.",
         )
 
+    def _ended(self, index: int, within_s: float) -> int | None:
+        """The exit code of a worker that ends by then, negative for a signal."""
+        deadline_s = time.monotonic() + within_s
+        while True:
+            pid, status = os.waitpid(self._pids[index], os.WNOHANG)
+            if pid:
+                self._pids[index] = 0
+                return os.waitstatus_to_exitcode(status)
+            if time.monotonic() >= deadline_s:
+                return None
+            time.sleep(0.001)
+
     def close(self) -> None:
         """Ends the workers. What they were doing is completed by the next run."""
-        for connection in self.connections:
-            connection.close()
-        for process in self.processes:
-            process.join(0.5)
-            if process.is_alive():
-                process.kill()
-                process.join()
+        for channel in self._channels:
+            channel.close()
+        for index, pid in enumerate(self._pids):
+            if pid and self._ended(index, END_S) is None:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)

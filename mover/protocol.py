@@ -87,13 +87,17 @@ class Look(NamedTuple):
 
 
 class Looked(NamedTuple):
-    """Result of Look. Masks are one byte a name; bit 2 says that a difference of type was reported already."""
+    """Result of Look. Masks are one byte a name; bit 2 says that a difference of type was reported already.
+
+    `inline` is the result for all names that are no directories, where these are few; they are then not in `names`.
+    """
 
     sides: tuple[Side | None, ...]
     names: bytes
     name_masks: bytes
     directories: bytes
     directory_masks: bytes
+    inline: "Compared | None"
     differences: tuple[Difference, ...]
     skipped: tuple[Skip, ...]
     problems: tuple[Problem, ...]
@@ -180,17 +184,21 @@ class Done(NamedTuple):
     letter: bytes
     content: bytes
     metadata: bytes
-    row: bytes
+    row: bytes  # its identity on both sides, see mover.rows; empty where the next pass must not trust it
     destination_inode: int
     bytes: int
     copied_bytes: int
 
 
 class Stretched(NamedTuple):
-    """Result of Stretch. With pending entries in it the records are one a name, else one for all."""
+    """Result of Stretch. With pending entries in it the records are one a name, else one for all.
+
+    `same`: nothing changed, so the rows that were given still hold, and are not sent again.
+    """
 
     records: tuple[Records, ...]
     rows: bytes
+    same: bool
     counted: Counted
     pending: tuple[Pending, ...]
     copied_files: int
@@ -297,3 +305,7 @@ class LinkTo(NamedTuple):
 
 class Linked(NamedTuple):
     """Result of LinkTo: the name is there."""
+
+
+# Tasks that may take long, so that they are nothing for the coordinator itself.
+HEAVY = (Hash, CopyOne, CopyRange)

@@ -16,16 +16,22 @@ BUFFER_BYTES = 1 << 20
 SPREAD_BYTES = 8 << 20
 # O_NONBLOCK: a name that turned into a FIFO must not hang us. It means nothing for regular files.
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+READ_UNNOTICED = READ | os.O_NOATIME
 _ZEROS = bytes(BUFFER_BYTES)
 _zero_hashes: dict[int, bytes] = {}
 
 
+def open_unseen(name: bytes, directory: int) -> int:
+    """Opens a file whose status the caller compares after reading it: whatever has taken its name gives nothing that is believed."""
+    try:
+        return os.open(name, READ_UNNOTICED, dir_fd=directory)
+    except PermissionError:
+        return os.open(name, READ, dir_fd=directory)  # O_NOATIME is for the owner alone
+
+
 def open_regular(name: bytes, directory: int, expected: os.stat_result) -> int:
     """Opens the file that `expected` describes; Changed when another one has taken its name."""
-    try:
-        fd = os.open(name, READ | os.O_NOATIME, dir_fd=directory)
-    except PermissionError:
-        fd = os.open(name, READ, dir_fd=directory)  # O_NOATIME is for the owner alone
+    fd = open_unseen(name, directory)
     found = os.fstat(fd)
     if found.st_ino != expected.st_ino or not stat.S_ISREG(found.st_mode):
         os.close(fd)

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mover import VERSION
 from mover.names import shown
@@ -14,8 +14,7 @@ SUMMARY_BYTES = 4096
 TERMINATION_LOG = "/dev/termination-log"
 
 
-@dataclass
-class Facts:
+class Facts(NamedTuple):
     """What a command knows about its run beside the tally."""
 
     command: str

@@ -3,8 +3,7 @@
 import os
 import sqlite3
 import time
-import traceback
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mover import keeping
 from mover.attributes import Rules
@@ -16,7 +15,7 @@ from mover.limits import Brake, Limits
 from mover.listing_database import Listing, totals_of
 from mover.names import shown
 from mover.pace import Pace
-from mover.pool import Pool, Source
+from mover.pool import ALONE_S, Pool, Source
 from mover.progress import Progress
 from mover.protocol import Problem
 from mover.result import Facts, result_of
@@ -29,8 +28,7 @@ from mover.verify import Verification
 RACY_NS = 2 * 10**9
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """One command line."""
 
     command: str
@@ -71,7 +69,8 @@ class Run:
         """Has a job done by worker processes."""
         pace = self.pace()
         job.brake = Brake(self.request.limits, pace.processes)
-        pool = Pool(lambda: job, pace)
+        at_once = job.brake.active or self.request.limits.processes
+        pool = Pool(job, pace, alone_s=0 if at_once else ALONE_S)
         try:
             pool.run(source)
         finally:
@@ -106,6 +105,8 @@ def run(request: Request, progress: Progress, started_s: float) -> dict[str, obj
         current.outcome = "failed"
     except Exception:  # noqa: BLE001  a defect must not end with exit 1, which says that differences were found
         current.tally.problems_total += 1
+        import traceback
+
         current.tally.problems.insert(0, Problem(b"", f"a defect of the mover: {traceback.format_exc()}", 0))
         current.outcome = "failed"
     progress.end()
@@ -188,7 +189,10 @@ def _pass(current: Run, source: Tree, destination: Tree, state: State) -> None:
     if not final:
         # After this, a write through a memory map changes the ctime again, so that the next pass sees it.
         sync_file_system(source.fd)
-    listing = Listing(state, current.progress.tick, trust=not request.full, racy_ns=started_ns - RACY_NS)
+    rules = current.rules.header() + ",".join(sorted(current.lost)).encode()
+    listing = Listing(
+        state, current.progress.tick, trust=not request.full, racy_ns=started_ns - RACY_NS, rules=rules
+    )
     current.progress.begin("copy", listing.totals())
     one_pass = CopyPass(current.rules, listing, current.tally, current.progress)
     job = Copying(
@@ -204,15 +208,14 @@ def _pass(current: Run, source: Tree, destination: Tree, state: State) -> None:
         current.work(job, one_pass)
         one_pass.conclude()
         current.progress.begin("write-back")
-        WriteBack(destination.fd).settle(current.progress.tick)
+        if current.tally.problems_total:
+            listing.abandon()
+            return
+        side = current.tally.sides[0]
+        listing.finish(side.files + side.symlinks + side.fifos + side.devices, side.bytes)
     except (MoverError, OSError):
         listing.abandon()  # not when the run is ended by a signal: writing back may take longer than the grace that is left
         raise
-    if current.tally.problems_total:
-        listing.abandon()
-        return
-    side = current.tally.sides[0]
-    listing.finish(side.files + side.symlinks + side.fifos + side.devices, side.bytes)
     current.outcome = "done"
 
 

@@ -19,6 +19,7 @@ REMOVING = "user.holdfast.removing"
 _FILES = (
     b"listing.db",
     b"listing.db-journal",
+    b"listing.new",
     b"mark.new",
     b"mark",
     b"holdfast-node",
@@ -62,7 +63,7 @@ class State:
 
     def distrust(self) -> None:
         """Forgets the listing, so that the next pass copies every file again."""
-        for name in _FILES[:2]:
+        for name in _FILES[:3]:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=self.fd)
 

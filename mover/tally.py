@@ -1,26 +1,24 @@
 """What a run found, kept small however much it finds."""
 
-from dataclasses import dataclass, field
-
 from mover.errors import OUT_OF_SPACE, MoverError
 from mover.protocol import Counted, Difference, Problem, Skip
 
 KEPT = 200
 
 
-@dataclass
 class SideTally:
     """One tree: counts by type, bytes of file sizes."""
 
-    files: int = 0
-    directories: int = 0
-    symlinks: int = 0
-    fifos: int = 0
-    devices: int = 0
-    bytes: int = 0
-    hard_links: int = 0
-    content_digest: str | None = None
-    metadata_digest: str | None = None
+    def __init__(self) -> None:
+        self.files = 0
+        self.directories = 0
+        self.symlinks = 0
+        self.fifos = 0
+        self.devices = 0
+        self.bytes = 0
+        self.hard_links = 0
+        self.content_digest: str | None = None
+        self.metadata_digest: str | None = None
 
     def add(self, counted: Counted) -> None:
         """Adds what a task looked at."""
@@ -41,24 +39,24 @@ class SideTally:
         }
 
 
-@dataclass
 class Tally:
     """A run."""
 
-    sides: tuple[SideTally, ...] = field(default_factory=lambda: (SideTally(), SideTally()))
-    differences: list[Difference] = field(default_factory=list)
-    differences_by_class: dict[str, int] = field(default_factory=dict)
-    skipped: list[Skip] = field(default_factory=list)
-    skipped_total: int = 0
-    problems: list[Problem] = field(default_factory=list)
-    problems_total: int = 0
-    copied_files: int = 0
-    copied_bytes: int = 0
-    unchanged_files: int = 0
-    deleted_files: int = 0
-    changed: int = 0
-    vanished: int = 0
-    extra: int = 0
+    def __init__(self) -> None:
+        self.sides: tuple[SideTally, ...] = (SideTally(), SideTally())
+        self.differences: list[Difference] = []
+        self.differences_by_class: dict[str, int] = {}
+        self.skipped: list[Skip] = []
+        self.skipped_total = 0
+        self.problems: list[Problem] = []
+        self.problems_total = 0
+        self.copied_files = 0
+        self.copied_bytes = 0
+        self.unchanged_files = 0
+        self.deleted_files = 0
+        self.changed = 0
+        self.vanished = 0
+        self.extra = 0
 
     def differ(self, differences: tuple[Difference, ...] | list[Difference]) -> None:
         """Counts differences, and keeps the first ones."""

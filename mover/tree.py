@@ -63,9 +63,10 @@ def entries(fd: int) -> tuple[list[bytes], list[bytes]]:
     """The names in a directory: directories, and everything else; both sorted as bytes."""
     directories: list[bytes] = []
     others: list[bytes] = []
-    with os.scandir(fd) as scan:
+    # By the handle's own path the names come as bytes; by the handle itself each would have to be encoded again.
+    with os.scandir(b"/proc/self/fd/%d" % fd) as scan:
         for entry in scan:
-            (directories if entry.is_dir(follow_symlinks=False) else others).append(os.fsencode(entry.name))
+            (directories if entry.is_dir(follow_symlinks=False) else others).append(entry.name)
     directories.sort()
     others.sort()
     return directories, others

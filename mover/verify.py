@@ -79,7 +79,7 @@ class Verification:
         """See mover.pool.Source."""
         if isinstance(result, Compared) and isinstance(task, Compare):
             assert isinstance(context, tuple)  # noqa: S101
-            self._compared(context[0], context[1], task, result)
+            self._compared(context[0], context[1], len(task.masks), result)
         elif isinstance(result, Looked) and isinstance(task, Look):
             assert isinstance(context, Node)  # noqa: S101
             self._looked(context, task, result)
@@ -101,15 +101,18 @@ class Verification:
                 tally.sides[side].directories += 1
         if self.sides == 2 and not result.problems and not task.mask & REPORTED:
             tally.differ(compare_sides(task.path, seen[0], seen[1], self.rules))
-        node.items = stretch_count(result.name_masks) + len(result.directory_masks)
+        parts = stretch_count(result.name_masks) if result.inline is None else 1
+        node.items = parts + len(result.directory_masks)
         if not node.items:
             self._complete(node)
             return
         self.agenda.push(self._tasks(node, result))
+        if result.inline is not None:
+            self._compared(node, 0, len(result.name_masks), result.inline)
 
     def _tasks(self, node: Node, listed: Looked) -> Iterator[tuple[object, object]]:
-        position = 0
-        for names, masks in stretches(listed.names, listed.name_masks):
+        position = int(listed.inline is not None)
+        for names, masks in stretches(listed.names, b"" if listed.inline else listed.name_masks):
             yield Compare(node.path, names, masks), (node, position)
             position += 1
         for name, mask in each(listed.directories, listed.directory_masks):
@@ -132,14 +135,14 @@ class Verification:
 
     # -- entries -------------------------------------------------------------------------------------------------------
 
-    def _compared(self, node: Node, position: int, task: Compare, result: Compared) -> None:
+    def _compared(self, node: Node, position: int, names: int, result: Compared) -> None:
         tally = self.tally
         for side, counted in enumerate(result.counted):
             tally.sides[side].add(counted)
         tally.differ(result.differences)
         tally.skip(result.skipped)
         self.links.add(result.links)
-        self.progress.files += len(task.masks)
+        self.progress.files += names
         self.progress.path = node.path
         tally.fail(result.problems)
         if not result.large:

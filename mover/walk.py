@@ -13,6 +13,7 @@ from mover.listing import head
 from mover.protocol import Records
 
 STRETCH = 64  # names a task
+INLINE = 128  # names that are worked on with the directory itself
 
 
 class Node:

@@ -1,10 +1,9 @@
 """The reference names every option, every key of the result, every class; the explanation defines the digests as they are."""
 
-import argparse
 from pathlib import Path
 
 from mover.attributes import CLASSES
-from mover.cli import _parser
+from mover.options import OPTIONS
 from mover.result import Facts, result_of
 from mover.tally import Tally
 
@@ -12,13 +11,9 @@ REFERENCE = (Path(__file__).resolve().parents[2] / "docs/reference/mover.md").re
 
 
 def test_every_option_and_class_is_in_the_reference() -> None:
-    commands = next(a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction))
-    options = {
-        option for parser in commands.choices.values() for a in parser._actions for option in a.option_strings
-    }
     missing = [
         name
-        for name in (options - {"-h", "--help"}) | CLASSES
+        for name in {option.name for option in OPTIONS} | CLASSES
         if f"`{name}" not in REFERENCE and name not in REFERENCE
     ]
     assert missing == []

@@ -22,13 +22,14 @@ def destination(tmp_path: Path) -> Path:
     return tmp_path / "destination"
 
 
+@pytest.mark.parametrize("workers", [(), ("--processes", 2)], ids=["alone", "with workers"])
 def test_a_copy_is_equal_in_every_respect_and_so_says_a_walker_that_shares_no_code(
-    source: Path, destination: Path
+    source: Path, destination: Path, workers: tuple[object, ...]
 ) -> None:
     before = walker.picture(source)
-    done = copy(source, destination)
+    done = copy(source, destination, *workers)
     assert (done.code, done.result["outcome"], done.result["errors"]) == (0, "done", [])
-    proven = verify(source, destination)
+    proven = verify(source, destination, *workers)
     assert (proven.code, proven.result["outcome"], proven.result["differences"]) == (0, "equal", [])
     assert walker.picture(destination) == walker.picture(source) == before
     assert not (destination / ".holdfast-mover").exists()

@@ -51,7 +51,9 @@ def test_killed_200_times_at_random_instants_then_completed_equal(tmp_path: Path
         if runs % 10 == 0:
             _change(source, destination, runs)
         runs += 1
-        running = start(*arguments, "--full") if runs % 3 == 0 else start(*arguments)
+        more = ["--full"] if runs % 3 == 0 else []
+        more += ["--processes", "2"] if runs % 2 else []  # workers from the start, however small the tree
+        running = start(*arguments, *more)
         began = time.monotonic()
         try:
             running.wait(chance.uniform(0.03, whole_s))
