@@ -1,12 +1,16 @@
-"""Exports of the trail: JSON Lines, CSV, a manifest, and the program that verifies them offline."""
+"""Exports of the trail: JSON Lines, CSV, a manifest, and the program that verifies them offline.
+
+An export is made while it is sent: a few thousand events are in memory at a time, however many there are.
+"""
 
 import csv
 import hashlib
 import io
 import json
+import tempfile
 import zipfile
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -26,6 +30,8 @@ COLUMNS = (
 )  # fmt: skip
 VERIFIER = Path(__file__).with_name("verify_export.py")
 WEB_LIMIT = 200_000  # events; more than that takes a web request too long
+BATCH = 5000
+BLOCK_BYTES = 1 << 20
 
 
 @dataclass(slots=True)
@@ -38,31 +44,32 @@ class Written:
     last_hash: str = START
     unbroken: bool = True
 
-    def add(self, event: Event) -> None:
-        """Counts `event` in."""
-        if self.count == 0:
-            self.first = event.sequence
-        elif event.sequence != self.last + 1:
-            self.unbroken = False
-        self.count += 1
-        self.last, self.last_hash = event.sequence, event.hash
+    def add(self, batch: list[Event]) -> None:
+        """Counts the events in."""
+        for event in batch:
+            if self.count == 0:
+                self.first = event.sequence
+            elif event.sequence != self.last + 1:
+                self.unbroken = False
+            self.count += 1
+            self.last, self.last_hash = event.sequence, event.hash
 
 
 def line_of(event: Event) -> bytes:
     """One event as a JSON line: its canonical form with the hash."""
-    shown: dict[str, Any] = {**json.loads(canonical(event.fields())), "hash": event.hash}
-    return json.dumps(shown, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    return canonical(event.fields(), hash=event.hash) + b"\n"
 
 
-def export(
-    target: IO[bytes] | Path,
-    found: QuerySet[Event],
-    *,
-    filters: Filters,
-    by: Actor,
-    at: datetime | None = None,
-) -> Written:
-    """Write the events of `found`, oldest first, into the zip `target`, and record that they were exported.
+def export(target: Path, found: QuerySet[Event], *, filters: Filters, by: Actor) -> Written:
+    """Write the events of `found`, oldest first, into the zip `target`, and record that they were exported."""
+    written, blocks = begin(found, filters=filters, by=by)
+    with target.open("wb") as file:
+        file.writelines(blocks)
+    return written
+
+
+def begin(found: QuerySet[Event], *, filters: Filters, by: Actor) -> tuple[Written, Iterator[bytes]]:
+    """Record that `found` is exported, and return the zip in blocks, with what will have been written at its end.
 
     The record comes first, so that nobody exports without a trace; it is not part of what it announces.
     """
@@ -72,74 +79,101 @@ def export(
         record(
             actor=by, verb="audit.export", kind="audit", key="trail", after={"filters": chosen, "up_to": last}
         )
-    events = found.filter(sequence__lte=last).order_by("sequence")
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as archive:
-        written, lines = _write_lines(archive, events)
-        files = {"events.jsonl": lines, "events.csv": _write_table(archive, events)}
-        files["verify_export.py"] = _write_bytes(archive, "verify_export.py", VERIFIER.read_bytes())
-        manifest = {
-            "form": EXPORT_FORM,
-            "exported_at": instant(at or datetime.now(UTC)),
-            "exported_by": by.name,
-            "filters": chosen,
-            **asdict(written),
-            "files": files,
-        }
+    heading = {
+        "form": EXPORT_FORM,
+        "exported_at": instant(datetime.now(UTC)),
+        "exported_by": by.name,
+        "filters": chosen,
+    }
+    written = Written()
+    return written, _pack(found.filter(sequence__lte=last), heading, written)
+
+
+@dataclass(slots=True)
+class _Pipe:
+    """What a zip is written into: a file that cannot be read back, emptied block by block."""
+
+    held: list[bytes] = field(default_factory=list)
+
+    def write(self, data: bytes) -> int:
+        self.held.append(bytes(data))
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is behind it."""
+
+    def take(self) -> bytes:
+        taken = b"".join(self.held)
+        self.held.clear()
+        return taken
+
+
+def _pack(found: QuerySet[Event], heading: dict[str, Any], written: Written) -> Iterator[bytes]:
+    """The zip in blocks. The table is made beside the lines, on the disk: an archive takes one file at a time."""
+    pipe = _Pipe()
+    with (
+        tempfile.TemporaryFile() as table,
+        zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as archive,  # type: ignore[arg-type]
+    ):
+        table.write(_cells([COLUMNS]))
+        with _Entry(archive, "events.jsonl") as lines:
+            for batch in batches(found):
+                lines.write(b"".join(map(line_of, batch)))
+                table.write(_cells(map(_row, batch)))
+                written.add(batch)
+                yield pipe.take()
+        table.seek(0)
+        with _Entry(archive, "events.csv") as copied:
+            while block := table.read(BLOCK_BYTES):
+                copied.write(block)
+                yield pipe.take()
+        with _Entry(archive, VERIFIER.name) as program:
+            program.write(VERIFIER.read_bytes())
+        files = {each.name: each.facts() for each in (lines, copied, program)}
+        manifest = {**heading, **asdict(written), "files": files}
         archive.writestr("manifest.json", json.dumps(manifest, indent=2, sort_keys=True) + "\n")
-    return written
+    yield pipe.take()
 
 
-class _Hashed:
-    """A file that knows the digest of what was written to it."""
+def batches(found: QuerySet[Event]) -> Iterator[list[Event]]:
+    """`found`, oldest first, each batch by a query of its own: no transaction stays open while somebody downloads."""
+    last = 0
+    while batch := list(found.filter(sequence__gt=last).order_by("sequence")[:BATCH]):
+        yield batch
+        last = batch[-1].sequence
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
+
+class _Entry:
+    """A file in the archive that knows the digest of what was written to it."""
+
+    def __init__(self, archive: zipfile.ZipFile, name: str) -> None:
+        self.name = name
+        self._file: IO[bytes] = archive.open(name, "w", force_zip64=True)
         self._sha256 = hashlib.sha256()
         self._size_bytes = 0
+
+    def __enter__(self) -> "_Entry":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
 
     def write(self, data: bytes) -> None:
         self._file.write(data)
         self._sha256.update(data)
         self._size_bytes += len(data)
 
-    def entry(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, Any]:
         return {"sha256": self._sha256.hexdigest(), "size_bytes": self._size_bytes}
 
 
-def _write_lines(archive: zipfile.ZipFile, events: QuerySet[Event]) -> tuple[Written, dict[str, Any]]:
-    written = Written()
-    with archive.open("events.jsonl", "w", force_zip64=True) as raw:
-        file = _Hashed(raw)
-        for event in events.iterator(chunk_size=5000):
-            file.write(line_of(event))
-            written.add(event)
-    return written, file.entry()
+def _row(event: Event) -> list[str]:
+    shown: dict[str, Any] = {**event.fields(), "at": instant(event.at), "hash": event.hash}
+    return [safe_cell(shown[name]) for name in COLUMNS]
 
 
-def _write_table(archive: zipfile.ZipFile, events: QuerySet[Event]) -> dict[str, Any]:
-    with archive.open("events.csv", "w", force_zip64=True) as raw:
-        file = _Hashed(raw)
-        for text in rows(events):
-            file.write(text.encode())
-    return file.entry()
-
-
-def rows(events: QuerySet[Event]) -> Iterator[str]:
-    """The CSV, line by line, with its heading: every cell is safe to open in a spreadsheet; times are UTC."""
+def _cells(rows: Iterable[Iterable[str]]) -> bytes:
+    """Rows of the CSV: every cell quoted and safe to open in a spreadsheet; times are UTC."""
     buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, quoting=csv.QUOTE_ALL)
-    writer.writerow(COLUMNS)
-    for event in events.iterator(chunk_size=5000):
-        shown: dict[str, Any] = {**event.fields(), "at": instant(event.at), "hash": event.hash}
-        writer.writerow([safe_cell(shown[name]) for name in COLUMNS])
-        yield buffer.getvalue()
-        buffer.seek(0)
-        buffer.truncate()
-    yield buffer.getvalue()
-
-
-def _write_bytes(archive: zipfile.ZipFile, name: str, data: bytes) -> dict[str, Any]:
-    with archive.open(name, "w") as raw:
-        file = _Hashed(raw)
-        file.write(data)
-    return file.entry()
+    csv.writer(buffer, quoting=csv.QUOTE_ALL).writerows(rows)
+    return buffer.getvalue().encode()

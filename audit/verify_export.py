@@ -49,15 +49,19 @@ class Source:
         except (KeyError, OSError) as error:
             raise NotAnExport(f"{name} is missing") from error
 
-    def names(self) -> set[str]:
+    def names(self) -> list[str]:
         if self.zip:
-            return set(self.zip.namelist())
-        return {entry.name for entry in self.path.iterdir()}
+            return self.zip.namelist()
+        return [entry.name for entry in self.path.iterdir()]
+
+
+encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+encode_cell = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 
 
 def canonical(event: dict[str, Any]) -> bytes:
     covered = {name: value for name, value in event.items() if name != "hash"}
-    return json.dumps(covered, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+    return encode(covered).encode("utf-8")
 
 
 def sha256_of(file: IO[bytes]) -> str:
@@ -76,13 +80,7 @@ def no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def safe_cell(value: Any) -> str:
     """As the export writes cells: text that a spreadsheet would run gets an apostrophe in front."""
-    text = (
-        value
-        if isinstance(value, str)
-        else ""
-        if value is None
-        else json.dumps(value, sort_keys=True, ensure_ascii=False)
-    )
+    text = value if isinstance(value, str) else "" if value is None else encode_cell(value)
     return (
         "'" + text
         if text[:1] in ("=", "+", "-", "@", "\t", "\r", "\n", "'", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -96,13 +94,16 @@ def check_files(source: Source, manifest: dict[str, Any]) -> Iterator[str]:
             if sha256_of(file) != expected["sha256"]:
                 yield f"{name}: is not the file that the manifest names"
     known = set(manifest["files"]) | {"manifest.json"}
-    for name in sorted(source.names() - known):
+    for name in sorted(set(source.names()) - known):
         yield f"{name}: is not in the manifest"
+    for name in sorted({name for name in source.names() if source.names().count(name) > 1}):
+        yield f"{name}: is in the zip more than once"
 
 
-def check_events(source: Source, manifest: dict[str, Any], seen: list[str]) -> Iterator[str]:
+def check_events(source: Source, manifest: dict[str, Any], expect: str | None) -> Iterator[str]:
     previous_sequence, previous_hash = 0, START
     count = 0
+    met = expect is None
     with source.open("events.jsonl") as file:
         for number, line in enumerate(file, start=1):
             try:
@@ -111,6 +112,8 @@ def check_events(source: Source, manifest: dict[str, Any], seen: list[str]) -> I
                 own = hashlib.sha256(canonical(event)).hexdigest()
                 form = event["form"]
                 after = event["previous_hash"]
+                if type(sequence) is not int:
+                    raise TypeError("its sequence is not a number")
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 yield f"events.jsonl line {number}: cannot be read: {error}"
                 continue
@@ -126,7 +129,7 @@ def check_events(source: Source, manifest: dict[str, Any], seen: list[str]) -> I
             elif manifest["unbroken"] and count:
                 yield f"event {sequence}: events are missing before it"
             previous_sequence, previous_hash = sequence, event_hash
-            seen.append(event_hash)
+            met = met or event_hash == expect
             count += 1
             if count == 1 and sequence != manifest["first"]:
                 yield "event {}: the manifest says that the export begins at {}".format(
@@ -139,6 +142,8 @@ def check_events(source: Source, manifest: dict[str, Any], seen: list[str]) -> I
         yield "events.jsonl: ends at event {}, the manifest says {}".format(
             previous_sequence, manifest["last"]
         )
+    if not met:
+        yield f"no event has the hash {expect}"
 
 
 def check_table(source: Source) -> Iterator[str]:
@@ -171,13 +176,10 @@ def verify(path: str | Path, expect: str | None = None) -> tuple[list[str], dict
             raise NotAnExport(f"manifest.json cannot be read: {error}") from error
     if not isinstance(manifest, dict) or manifest.get("form") != EXPORT_FORM:
         raise NotAnExport("manifest.json is of another form")
-    seen: list[str] = []
     problems = list(check_files(source, manifest))
-    problems += check_events(source, manifest, seen)
+    problems += check_events(source, manifest, expect)
     if not problems:
         problems += check_table(source)
-    if expect and expect not in seen:
-        problems.append(f"no event has the hash {expect}")
     return problems, manifest
 
 
@@ -199,6 +201,12 @@ def main() -> int:
     kind = "unbroken" if manifest["unbroken"] else "a selection: events between these are not part of it"
     print(
         "WHOLE: {} events, {} to {} ({})".format(manifest["count"], manifest["first"], manifest["last"], kind)
+    )
+    chosen = ", ".join(f"{name}={value}" for name, value in sorted(manifest["filters"].items()))
+    print(
+        "exported by {} at {}, filters: {}".format(
+            manifest["exported_by"], manifest["exported_at"], chosen or "none"
+        )
     )
     print("last hash: {}".format(manifest["last_hash"]))
     return 0

@@ -1,10 +1,9 @@
 """The audit trail for those who may read it."""
 
 import json
-import tempfile
 from datetime import UTC, datetime
 
-from django.http import FileResponse, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_POST, require_safe
 
@@ -12,7 +11,7 @@ from accounts.access import needs
 from accounts.models import User
 from accounts.permissions import can, visible
 from audit.canonical import instant
-from audit.exporting import WEB_LIMIT, export
+from audit.exporting import WEB_LIMIT, begin
 from audit.listing import BadFilter, Filters, matching, page
 from audit.models import Event
 from audit.trail import Actor
@@ -76,7 +75,7 @@ def event(request: HttpRequest, sequence: int) -> HttpResponse:
 
 @needs("audit.export")
 @require_POST
-def export_trail(request: HttpRequest) -> HttpResponse | FileResponse:
+def export_trail(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
     """The filtered events as a zip; the filters come with the form."""
     reader = _reader(request)
     try:
@@ -87,11 +86,13 @@ def export_trail(request: HttpRequest) -> HttpResponse | FileResponse:
     if found.order_by("sequence")[WEB_LIMIT : WEB_LIMIT + 1].exists():
         reason = f"That is more than {WEB_LIMIT:,} events. Narrow the filters, or run: python manage.py audit export --out DIR"
         return _not_exported(request, reason)
-    now = datetime.now(UTC)
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
-    export(file, found, filters=filters, by=Actor.of(request), at=now)
-    file.seek(0)
-    return FileResponse(file, as_attachment=True, filename=f"holdfast-audit-{now:%Y%m%dT%H%M%SZ}.zip")
+    _, blocks = begin(found, filters=filters, by=Actor.of(request))
+    name = f"holdfast-audit-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.zip"
+    return StreamingHttpResponse(
+        blocks,
+        content_type="application/zip",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
 
 
 def _not_exported(request: HttpRequest, reason: str) -> HttpResponse:
