@@ -7,6 +7,7 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
+from accounts import held
 from accounts.models import Grant, User
 from accounts.permissions import Refused, check, valid_pattern
 from accounts.roles import Role
@@ -28,6 +29,7 @@ def sign_in(request: HttpRequest, user: User, *, via: str) -> None:
     request.session["started_at"] = now
     request.session["seen_at"] = now
     request.session["via"] = via
+    held.expect_nobody(request)
     request.session.save()
     record(actor=Actor.of(user), verb="session.start", kind="account", key=user.username, after={"via": via})
 

@@ -1,7 +1,8 @@
 """Keeps what somebody typed when their session had expired, until they have signed in again.
 
 A POST without a valid session is not carried out. Its fields wait in the anonymous session, for that person alone; after
-sign-in a page shows them and one button sends them again. Passwords and files are never kept.
+sign-in a page shows them and one button sends them again. A form with a password, and files, are never kept. Whatever ended the session,
+a page that looks again by itself or another window, the browser's next POST still waits for whoever had it.
 """
 
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from django.http import HttpRequest
 
 _KEY = "held_form"
+_EXPECTED = "held_for"
 _LIMIT_CHARACTERS = 60_000
 
 
@@ -20,15 +22,27 @@ class HeldForm:
     fields: list[tuple[str, str]]
 
 
-def hold(request: HttpRequest, *, username: str) -> bool:
-    """Keep the form of this request for `username`; False when there is nothing to keep or too much."""
+def expect(request: HttpRequest, *, username: str) -> None:
+    """The session of `username` has just ended: what this browser sends before the next sign-in was typed by them."""
+    request.session[_EXPECTED] = username
+
+
+def hold(request: HttpRequest) -> bool:
+    """Keep the form of this request for whoever typed it; False when nobody knows who, or there is nothing or too much."""
+    username = request.user.get_username() or request.session.get(_EXPECTED, "")
     fields = [
         (name, value)
         for name, values in request.POST.lists()
         for value in values
-        if isinstance(value, str) and name != "csrfmiddlewaretoken" and "password" not in name.lower()
+        if isinstance(value, str) and name != "csrfmiddlewaretoken"
     ]
-    if not fields or sum(len(name) + len(value) for name, value in fields) > _LIMIT_CHARACTERS:
+    if any("password" in name.lower() for name, _ in fields):
+        return False
+    if (
+        not username
+        or not fields
+        or sum(len(name) + len(value) for name, value in fields) > _LIMIT_CHARACTERS
+    ):
         return False
     request.session[_KEY] = {"username": username, "path": request.get_full_path(), "fields": fields}
     return True
@@ -48,3 +62,8 @@ def held(request: HttpRequest) -> HeldForm | None:
 def drop(request: HttpRequest) -> None:
     """Forget the held form."""
     request.session.pop(_KEY, None)
+
+
+def expect_nobody(request: HttpRequest) -> None:
+    """Somebody has signed in: from now on forms are theirs."""
+    request.session.pop(_EXPECTED, None)

@@ -128,8 +128,9 @@ class SessionLimits:
         if request.user.is_authenticated:
             reason = self._why_expired(request)
             if reason:
-                request.expired_username = request.user.get_username()  # type: ignore[attr-defined]
+                username = request.user.get_username()
                 sign_out(request, verb="session.expire", note=reason)
+                held.expect(request, username=username)
             elif not _is_poll(request):
                 self._note_activity(request)
         return self.get_response(request)
@@ -194,8 +195,7 @@ class Gate:
 
     @staticmethod
     def _to_sign_in(request: HttpRequest) -> HttpResponse:
-        username = getattr(request, "expired_username", "")
-        if request.method == "POST" and username and held.hold(request, username=username):
+        if request.method == "POST" and held.hold(request):
             return to_sign_in(request, reverse("held-form"))
         return to_sign_in(request, page_of(request))
 

@@ -43,6 +43,8 @@ def page_of(request: HttpRequest) -> str:
         return "/"
     if parts.netloc != request.get_host():
         return "/"
+    if request.method == "GET" and parts.path == request.path:
+        return request.get_full_path()  # with what was just typed into a filter of that page
     return parts.path + (f"?{parts.query}" if parts.query else "")
 
 

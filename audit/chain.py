@@ -79,6 +79,10 @@ def _problems_of(event: Event, so_far: Verdict) -> Iterator[Problem]:
             else f"events {expected} to {event.sequence - 1} are"
         )
         yield Problem(event.sequence, f"{missing} missing before it")
+    elif event.sequence < expected:
+        yield Problem(
+            event.sequence, f"is there twice, or has a number that no event can have: {expected} comes next"
+        )
     elif event.previous_hash != so_far.head:
         yield Problem(
             event.sequence, "does not follow from the event before it: one of the two was changed or moved"
@@ -88,5 +92,5 @@ def _problems_of(event: Event, so_far: Verdict) -> Iterator[Problem]:
 
 
 def all_events() -> Iterator[Event]:
-    """Every event, oldest first, a few thousand in memory at a time."""
+    """Every event, oldest first, a few thousand in memory at a time; as of one moment, inside of a transaction."""
     return Event.objects.order_by("sequence").iterator(chunk_size=5000)

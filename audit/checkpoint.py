@@ -26,6 +26,7 @@ from audit.models import Event
 
 FORM = "holdfast-checkpoint-1"
 log = logging.getLogger("holdfast.audit.checkpoint")
+LOGGED_AS = "audit checkpoint "
 
 
 class KeyProblem(Exception):
@@ -44,7 +45,7 @@ def write() -> str | None:
     line = signed_line(key, sequence=head[0], hash_=head[1], at=datetime.now(UTC))
     if settings.HOLDFAST_AUDIT_CHECKPOINT_FILE:
         _append(Path(settings.HOLDFAST_AUDIT_CHECKPOINT_FILE), line)
-    log.info("audit checkpoint %s", line)
+    log.info("%s%s", LOGGED_AS, line)
     return line
 
 
@@ -55,14 +56,26 @@ def signed_line(key: Ed25519PrivateKey, *, sequence: int, hash_: str, at: dateti
     return _bytes({**body, "signature": signature}).decode()
 
 
+def read_own() -> tuple[list[Mark], list[Problem]]:
+    """What this installation has written itself, by its own key; nothing where it writes none. Raises `KeyProblem`, `OSError`."""
+    if not (settings.HOLDFAST_AUDIT_KEY_FILE and settings.HOLDFAST_AUDIT_CHECKPOINT_FILE):
+        return [], []
+    key = private_key(Path(settings.HOLDFAST_AUDIT_KEY_FILE)).public_key()
+    with Path(settings.HOLDFAST_AUDIT_CHECKPOINT_FILE).open(encoding="utf-8", errors="replace") as lines:
+        return read(lines, key)
+
+
 def read(lines: Iterable[str], key: Ed25519PublicKey) -> tuple[list[Mark], list[Problem]]:
-    """The heads that checkpoints name, and a problem for each line whose signature does not hold."""
+    """The heads that checkpoints name, and a problem for each line whose signature does not hold.
+
+    Lines of a log may still have in front of them what the log put there.
+    """
     marks: list[Mark] = []
     problems: list[Problem] = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        mark = _mark(line, key)
+        mark = _mark(line.rpartition(LOGGED_AS)[2], key)
         if mark is None:
             problems.append(Problem(0, f"checkpoint line {number} is damaged or not signed by this key"))
         elif mark.sequence > 0:

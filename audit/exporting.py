@@ -102,6 +102,8 @@ class _Pipe:
     def flush(self) -> None:
         """Nothing is behind it."""
 
+    close = flush
+
     def take(self) -> bytes:
         taken = b"".join(self.held)
         self.held.clear()
@@ -113,7 +115,7 @@ def _pack(found: QuerySet[Event], heading: dict[str, Any], written: Written) -> 
     pipe = _Pipe()
     with (
         tempfile.TemporaryFile() as table,
-        zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as archive,  # type: ignore[arg-type]
+        zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as archive,
     ):
         table.write(_cells([COLUMNS]))
         with _Entry(archive, "events.jsonl") as lines:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.expressions import RawSQL
 
 from accounts.models import User
@@ -44,6 +44,11 @@ class Filters:
         moment(filters.since, "since")
         moment(filters.until, "until", end=True)
         return filters
+
+    @property
+    def by_time(self) -> bool:
+        """Whether a time bounds them: then pages go by time, so that the beginning of a long trail is as near as its end."""
+        return bool(self.since or self.until)
 
     def as_query(self) -> str:
         """The same filters for a URL."""
@@ -115,21 +120,35 @@ def page(
     *,
     older_than: int | None = None,
     newer_than: int | None = None,
+    by_time: bool = False,
     size: int = PAGE_SIZE,
 ) -> Page:
-    """One page of `found`: the events just before `older_than`, or just after `newer_than`, or the newest."""
+    """One page of `found`: the events just before event `older_than`, or just after `newer_than`, or the newest.
+
+    `by_time` orders by the clock, which may step back, and by number only where it stood still.
+    """
+    order = ("at", "sequence") if by_time else ("sequence",)
     if newer_than is not None:
-        events = list(found.filter(sequence__gt=newer_than).order_by("sequence")[: size + 1])
+        events = list(_beyond(found, newer_than, by_time, "gt").order_by(*order)[: size + 1])
         more = len(events) > size
         shown = events[:size][::-1]
         if not shown:
-            return page(found, size=size)
+            return page(found, by_time=by_time, size=size)
         return Page(shown, shown[-1].sequence, shown[0].sequence if more else None)
-    limited = found.filter(sequence__lt=older_than) if older_than is not None else found
-    events = list(limited.order_by("-sequence")[: size + 1])
+    limited = found if older_than is None else _beyond(found, older_than, by_time, "lt")
+    events = list(limited.order_by(*(f"-{name}" for name in order))[: size + 1])
     shown = events[:size]
     older = shown[-1].sequence if len(events) > size else None
     return Page(shown, older, shown[0].sequence if shown and older_than is not None else None)
+
+
+def _beyond(found: QuerySet[Event], sequence: int, by_time: bool, side: str) -> QuerySet[Event]:
+    """The events on one `side` (gt, lt) of event `sequence`."""
+    at = Event.objects.filter(sequence=sequence).values_list("at", flat=True).first() if by_time else None
+    if at is None:
+        return found.filter(**{f"sequence__{side}": sequence})
+    beyond = Q(**{f"at__{side}": at}) | Q(at=at, **{f"sequence__{side}": sequence})
+    return found.filter(beyond, **{f"at__{side}e": at})  # the second says the same to the index
 
 
 def story(kind: str, key: str) -> list[Event]:

@@ -38,7 +38,7 @@ class Event(models.Model):
             models.Index(fields=["kind", "key", "sequence"], name="audit_by_object"),
             models.Index(fields=["namespace", "sequence"], name="audit_by_namespace"),
             models.Index(fields=["request_id"], name="audit_by_request", condition=~models.Q(request_id="")),
-            models.Index(fields=["at"], name="audit_by_time"),
+            models.Index(fields=["at", "sequence"], name="audit_by_clock"),
         ]
 
     def __str__(self) -> str:

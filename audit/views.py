@@ -33,7 +33,9 @@ def trail(request: HttpRequest) -> HttpResponse:
         older_than, newer_than = (_sequence(request, name) for name in ("older_than", "newer_than"))
     except BadFilter as problem:
         return render(request, "audit/trail.html", {**shown, "problem": str(problem)}, status=422)
-    found = page(matching(filters, reader), older_than=older_than, newer_than=newer_than)
+    found = page(
+        matching(filters, reader), older_than=older_than, newer_than=newer_than, by_time=filters.by_time
+    )
     query = filters.as_query()
     return render(
         request,

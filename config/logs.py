@@ -3,7 +3,18 @@
 import logging
 from typing import Any
 
-OURS = ("accounts", "audit", "celery", "cluster", "config", "dashboard", "gitops", "migrations_app", "worker")
+OURS = (
+    "accounts",
+    "audit",
+    "celery",
+    "cluster",
+    "config",
+    "dashboard",
+    "gitops",
+    "holdfast",
+    "migrations_app",
+    "worker",
+)
 
 
 class RequestId(logging.Filter):

@@ -155,6 +155,7 @@ if HOLDFAST_TRUSTED_PROXIES:  # accounts.middleware.RequestContext drops the hea
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HOLDFAST_TLS
 SESSION_COOKIE_NAME = "__Host-holdfast" if HOLDFAST_TLS else "holdfast"
+CSRF_FAILURE_VIEW = "accounts.views.sessions.csrf_failed"
 CSRF_COOKIE_NAME = "__Host-holdfast-csrf" if HOLDFAST_TLS else "holdfast-csrf"
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"

@@ -1,4 +1,4 @@
-"""How the destination has been since the hand over: part of what an approver sees."""
+"""How the destination has been since the application runs there: part of what an approver sees. Looked at in each gate after it."""
 
 from typing import Any
 

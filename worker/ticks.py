@@ -5,6 +5,7 @@ import logging
 from django.utils import timezone
 
 from audit import checkpoint as audit_checkpoint
+from audit import posture
 from migrations_app.models import Migration, Notification
 from migrations_app.states import TICKING
 from worker import engine, notifying
@@ -41,6 +42,7 @@ def sweep() -> None:
 @app.task(name="worker.ticks.checkpoint")  # type: ignore[untyped-decorator]
 def checkpoint() -> None:
     """Signs the head of the audit trail where a key is given, so that cutting its end off shows."""
+    posture.note("worker")
     audit_checkpoint.write()
 
 

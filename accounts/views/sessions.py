@@ -14,7 +14,7 @@ from accounts import actions, held
 from accounts.access import open_to_all, signed_in
 from accounts.forms import SignInForm
 from accounts.models import User
-from accounts.redirects import safe_next, start_page
+from accounts.redirects import safe_next, start_page, to_sign_in
 from accounts.throttle import locked_out
 
 
@@ -96,6 +96,20 @@ def held_form(request: HttpRequest) -> HttpResponse:
         held.drop(request)
         return redirect(start_page()) if request.method != "POST" else redirect_after_post(start_page())
     return render(request, "accounts/held_form.html", {"held": form})
+
+
+def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """A form without the token of the session: from before a sign-in in another window, or sent by another site.
+
+    What one's own page sent waits to be looked at and sent again; the browser says in `Origin` whose page it was.
+    """
+    ours = request.headers.get("Origin") == f"{request.scheme}://{request.get_host()}"
+    if request.user.is_authenticated:
+        actions.note_refusal(request, f"The form did not carry its token. {reason}", verb="action.refuse")
+    if ours and held.hold(request):
+        waits = reverse("held-form")
+        return redirect_after_post(waits) if request.user.is_authenticated else to_sign_in(request, waits)
+    return render(request, "403_csrf.html", status=403)
 
 
 def redirect_after_post(path: str) -> HttpResponse:

@@ -1,5 +1,8 @@
 """The second person's decision, and what makes it void. Each locks the request: two at one instant are one after the other."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
@@ -38,7 +41,16 @@ def open_request(migration: Migration, *, actor: Actor, asked_by: str = "") -> S
             requested_by_name=asked_by or (last.requested_by_name if last else migration.requested_by_name),
             expires_at=timezone.now() + rules.expiry(),
         )
-        _record(request, actor, "signoff.request", after={"covers_digest": request.covers_digest})
+        _record(
+            request,
+            actor,
+            "signoff.request",
+            after={
+                "covers_digest": request.covers_digest,
+                "approvals_needed": request.approvals_needed,
+                "expires_at": request.expires_at,
+            },
+        )
         return request
 
 
@@ -85,7 +97,7 @@ def break_glass(*, by: User, request: SignOffRequest, reason: str, covers_digest
         raise Refused("Say why nobody else can decide, in at least 20 characters.")
     with transaction.atomic():
         locked = _lock(request)
-        check(by, "breakglass.use", namespace=locked.migration.source_namespace)
+        check(by, "breakglass.use", namespace=rules.namespaces(locked.migration))
         if locked.state != Live.OPEN or covers_digest != locked.covers_digest:
             raise Refused("The request changed since you opened the page. Nothing was signed.")
         void = rules.why_void(locked)
@@ -137,7 +149,14 @@ def use(request: SignOffRequest, *, actor: Actor) -> None:
         if reason:
             raise Refused(f"The sign-off no longer holds. {reason}")
         SignOffRequest.objects.filter(pk=locked.pk).update(state=Live.USED, closed_at=timezone.now())
-        _record(locked, actor, "signoff.use", after={"covers_digest": locked.covers_digest})
+        givers = locked.decisions.exclude(kind=Decision.Kind.ASK).values_list("by_name", flat=True)
+        _record(
+            locked,
+            actor,
+            "signoff.use",
+            before={"state": str(locked.state)},
+            after={"state": "used", "covers_digest": locked.covers_digest, "given_by": list(givers)},
+        )
 
 
 def _lock(request: SignOffRequest) -> SignOffRequest:
@@ -201,8 +220,8 @@ def _record(
     actor: Actor,
     verb: str,
     *,
-    before: dict[str, str] | None = None,
-    after: dict[str, str],
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any],
     note: str = "",
 ) -> None:
     migration = request.migration

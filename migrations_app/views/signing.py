@@ -1,12 +1,17 @@
 """The sign-off page: what will be destroyed, the proof, what undoes it, who did what; and the decision."""
 
+from typing import Any
+
 from django.conf import settings
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import needs
 from accounts.permissions import can
+from audit.models import Event
 from dashboard.models import Claim
 from migrations_app.actions import signing
 from migrations_app.models import Decision, Migration, SignOffRequest
@@ -32,6 +37,7 @@ def _show(request: HttpRequest, migration: Migration, *, text: str = "", status:
         "earlier": migration.sign_off_requests.order_by("-id")[1:],
         "proofs": live.proofs(migration),
         "health": _health(migration),
+        "acts": _acts(migration),
         "protection": _protection(migration),
         "why_not": _why_not(request, migration, asked),
         "void": rules.why_void(asked) if asked and asked.state in {"open", "approved"} else "",
@@ -45,9 +51,25 @@ def _show(request: HttpRequest, migration: Migration, *, text: str = "", status:
     return render(request, "migrations/sign_off.html", context, status=status)
 
 
-def _health(migration: Migration) -> dict[str, object] | None:
-    run = migration.runs.filter(step="sign-off").order_by("-attempt").first()
-    return run.memory.get("health") if run else None
+def _health(migration: Migration) -> dict[str, Any] | None:
+    """All looks at the destination since the application runs there, as one; None before the first."""
+    runs = migration.runs.filter(step__in=["test", "sign-off"]).order_by("id")
+    looks = [run.memory["health"] for run in runs if "health" in run.memory]
+    if not looks:
+        return None
+    return {
+        **looks[-1],
+        "at": parse_datetime(looks[-1]["at"]),
+        "since": parse_datetime(looks[0]["since"]),
+        "looks": sum(look["looks"] for look in looks),
+        "unready_looks": sum(look["unready_looks"] for look in looks),
+    }
+
+
+def _acts(migration: Migration) -> QuerySet[Event]:
+    """What people did to this migration, as the trail has it."""
+    events = Event.objects.filter(kind="migration", key=migration.reference)
+    return events.exclude(actor__startswith="system:").order_by("sequence")
 
 
 def _protection(migration: Migration) -> list[Claim]:
@@ -74,7 +96,7 @@ def _may_break_glass(request: HttpRequest, migration: Migration, asked: SignOffR
         settings.HOLDFAST_BREAK_GLASS
         and asked
         and asked.state == SignOffRequest.State.OPEN
-        and can(request.user, "breakglass.use", namespace=migration.source_namespace)
+        and can(request.user, "breakglass.use", namespace=rules.namespaces(migration))
     )
 
 

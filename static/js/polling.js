@@ -30,6 +30,21 @@
     if (notice) notice.hidden = true;
   });
 
+  // A session that ended leads to the sign-in, unless somebody was typing: what is not sent yet stays, and says what to do.
+  function typed(field) {
+    if (field.type === "hidden" || field.disabled || field.readOnly) return false;
+    if (field.type === "checkbox" || field.type === "radio") return field.checked !== field.defaultChecked;
+    if (field.options) return Array.from(field.options).some(function (each) { return each.selected !== each.defaultSelected; });
+    return field.value !== field.defaultValue;
+  }
+  document.addEventListener("htmx:beforeOnLoad", function (event) {
+    if (!polls(event) || !event.detail.xhr.getResponseHeader("HX-Redirect")) return;
+    var fields = document.querySelectorAll("form[method=post] textarea, form[method=post] input, form[method=post] select");
+    if (!Array.from(fields).some(typed)) return;
+    event.preventDefault();
+    document.getElementById("ended").hidden = false;
+  });
+
   // A change of state is said aloud once; numbers that move are not.
   var said = {};
   function announce() {

@@ -120,3 +120,54 @@ def test_huge_forms_are_not_held(browser: Client) -> None:
     age(browser, seen_at=timedelta(hours=2))
     assert browser.post("/people/1/grant/", {"namespaces": "x" * 70_000}).status_code == 303
     assert "held_form" not in browser.session
+
+
+def test_what_is_typed_waits_also_when_another_window_has_met_the_end_of_the_session(browser: Client) -> None:
+    viewer = person("viewer")
+    age(browser, seen_at=timedelta(hours=2))
+    assert browser.get("/account/", **HTMX)["HX-Redirect"]  # a page that looks again by itself
+    led = browser.post(f"/people/{viewer.pk}/grant/", {"role": "operator", "namespaces": "team-a"})
+    assert led["Location"] == "/sign-in/?next=%2Fheld-form%2F"
+    assert Grant.objects.filter(user=viewer).count() == 1
+    browser.post("/sign-in/", {"username": "admin", "password": PASSWORD, "next": "/held-form/"})
+    assert typed(browser, f"/people/{viewer.pk}/grant/") == {"role": "operator", "namespaces": "team-a"}
+
+
+def test_after_signing_out_by_hand_nothing_waits_for_anybody(browser: Client) -> None:
+    browser.post("/sign-out/")
+    browser.post("/people/1/grant/", {"role": "operator", "namespaces": "team-a"})
+    assert "held_form" not in browser.session
+
+
+def test_a_filter_that_was_typed_comes_back_after_the_sign_in(browser: Client) -> None:
+    age(browser, seen_at=timedelta(hours=2))
+    here = {"HTTP_HX_REQUEST": "true", "HTTP_HX_CURRENT_URL": "http://testserver/claims/?q=pho"}
+    assert (
+        browser.get("/claims/?q=photos", **here)["HX-Redirect"] == "/sign-in/?next=%2Fclaims%2F%3Fq%3Dphotos"
+    )
+
+
+@pytest.mark.parametrize(
+    ("origin", "status", "waits"),
+    [
+        ("http://testserver", 303, True),
+        ("https://evil.example", 403, False),
+        ("null", 403, False),
+        ("", 403, False),
+    ],
+)
+def test_a_form_from_before_a_sign_in_in_another_window_waits_and_that_of_another_site_does_not(
+    sign_in: SignIn, origin: str, status: int, waits: bool
+) -> None:
+    viewer = person("viewer")
+    browser = sign_in(person("admin"), enforce_csrf_checks=False)
+    browser.handler.enforce_csrf_checks = True
+    path, written = f"/people/{viewer.pk}/grant/", {"role": "operator", "namespaces": "team-a"}
+    headers = {"HTTP_ORIGIN": origin} if origin else {}
+    answer = browser.post(path, {**written, "csrfmiddlewaretoken": "x" * 64}, **headers)
+    assert answer.status_code == status
+    assert ("held_form" in browser.session) is waits
+    assert Grant.objects.filter(user=viewer).count() == 1
+    assert Event.objects.filter(verb="action.refuse", actor="admin", key=path).count() == 1
+    if waits:
+        assert typed(browser, path) == written

@@ -1,20 +1,32 @@
 """Whoever tampers as the owner of the database, with all triggers off, is found out."""
 
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from django.core.management import CommandError, call_command
+from django.db import connection, transaction
+from django.test import override_settings
 from pytest_django.fixtures import Settings
 
-from audit import checkpoint
+from audit import chain, checkpoint, guards
 from audit.canonical import START, digest
 from audit.models import Event
 from tests.audit.conftest import note
+from worker import ticks
+from worker.app import app as app_of_the_worker
 
 
 def verify(*options: object) -> tuple[int, str]:
@@ -25,6 +37,12 @@ def verify(*options: object) -> tuple[int, str]:
     except SystemExit as end:
         return int(end.code or 0), out.getvalue()
     return 0, out.getvalue()
+
+
+def verify_alone() -> int:
+    """The exit code without any checkpoint."""
+    with override_settings(HOLDFAST_AUDIT_CHECKPOINT_FILE=""):
+        return verify()[0]
 
 
 @pytest.fixture
@@ -93,6 +111,10 @@ TAMPERINGS = {
         "UPDATE audit_event SET sequence = 4 WHERE sequence = -3",
         "event 3:",
     ),
+    "numbered from nought": (
+        "UPDATE audit_event SET sequence = sequence - 1",
+        "event 0: is there twice, or has a number that no event can have: 1 comes next",
+    ),
     "one slipped in": (
         "UPDATE audit_event SET sequence = sequence + 100 WHERE sequence > 3;"
         "INSERT INTO audit_event SELECT 4, at, actor, role, address, request_id, verb, kind, key, namespace, cluster, before, after,"
@@ -120,7 +142,7 @@ def test_it_finds_a_cut_off_end_by_a_checkpoint(
 ) -> None:
     checkpoint.write()
     vandal.execute("DELETE FROM audit_event WHERE sequence > %s", [keep])
-    assert verify()[0] == 0  # a shorter chain is a chain: only the checkpoint knows
+    assert verify_alone() == 0  # a shorter chain is a chain: only the checkpoint knows
     code, said = verify(*keys)
     assert code == 1
     assert f"cut off after event {keep}" in said
@@ -145,7 +167,7 @@ def test_it_finds_a_chain_written_anew_by_a_checkpoint(
 ) -> None:
     checkpoint.write()
     rewrite(vandal, start=2)
-    assert verify()[0] == 0
+    assert verify_alone() == 0
     code, said = verify(*keys)
     assert code == 1
     assert "event 7: differs from the signed checkpoint" in said
@@ -183,3 +205,86 @@ def test_it_says_what_is_wrong_with_a_key(tmp_path: Path, settings: Settings) ->
         checkpoint.write()
     settings.HOLDFAST_AUDIT_KEY_FILE = ""
     assert checkpoint.write() is None
+
+
+def test_it_finds_an_event_that_is_there_twice(vandal: psycopg.Connection, trail: list[Event]) -> None:
+    """The owner can drop the primary key, too; here in a transaction that is taken back."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE audit_event DROP CONSTRAINT audit_event_pkey")
+            cursor.execute("INSERT INTO audit_event SELECT * FROM audit_event WHERE sequence = 4")
+        found = chain.verify(chain.all_events()).problems
+        transaction.set_rollback(True)
+    assert [str(problem) for problem in found] == [
+        "event 4: is there twice, or has a number that no event can have: 5 comes next"
+    ]
+
+
+def test_it_compares_with_the_checkpoints_of_this_installation_unless_told_otherwise(
+    vandal: psycopg.Connection, trail: list[Event], keys: tuple[str, ...]
+) -> None:
+    checkpoint.write()
+    assert "1 checkpoints" in verify()[1]
+    vandal.execute("DELETE FROM audit_event WHERE sequence > 5")
+    code, said = verify()
+    assert (code, "cut off after event 5" in said) == (1, True)
+    Path(keys[1]).unlink()
+    with pytest.raises(
+        CommandError
+    ):  # a file that should be there and is not is no reason to call anything whole
+        verify()
+
+
+def test_it_says_which_guards_are_off(vandal: psycopg.Connection, trail: list[Event]) -> None:
+    said = verify()[1]
+    for trigger in guards.TRIGGERS:
+        assert f"WARNING: The trigger {trigger} is off" in said
+    vandal.execute("ALTER TABLE audit_event ENABLE TRIGGER USER")
+    code, said = verify()
+    assert (code, "is off" in said, "could switch the guards of the trail off" in said) == (0, False, True)
+
+
+def test_the_applications_role_finds_no_guard_off(app: psycopg.Connection) -> None:
+    with guards_as(app):
+        assert guards.open_doors() == []
+
+
+@contextmanager
+def guards_as(role: psycopg.Connection) -> Iterator[None]:
+    """`audit.guards` asks through `role`."""
+    with mock.patch.object(guards, "connection", role):
+        yield
+
+
+def test_the_worker_signs_on_a_schedule_into_a_file_and_the_log(
+    trail: list[Event], keys: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    planned = [
+        each
+        for each in app_of_the_worker.conf.beat_schedule.values()
+        if each["task"] == ticks.checkpoint.name
+    ]
+    assert [each["schedule"] for each in planned] == [600.0]
+    assert logging.getLogger("holdfast.audit.checkpoint").isEnabledFor(logging.INFO), (
+        "nobody would see the line"
+    )
+    ticks.checkpoint()
+    (line,) = Path(keys[1]).read_text().splitlines()
+    assert f"audit checkpoint {line}" in caplog.text
+    head = Event.objects.latest("sequence")
+    assert (json.loads(line)["sequence"], json.loads(line)["hash"]) == (head.sequence, head.hash)
+    Path(keys[1]).write_text(
+        f"2026-11-26 10:00:00,123 INFO holdfast.audit.checkpoint [-] audit checkpoint {line}\n"
+    )
+    assert "1 checkpoints" in verify(*keys)[1]
+
+
+INTERVAL = "from worker.app import app; print(app.conf.beat_schedule['audit checkpoint']['schedule'])"
+
+
+def test_the_schedule_is_a_setting() -> None:
+    environment = {**os.environ, "HOLDFAST_AUDIT_CHECKPOINT_MINUTES": "3"}
+    done = subprocess.run(
+        [sys.executable, "-c", INTERVAL], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.strip() == "180.0", done.stderr

@@ -6,7 +6,9 @@ from collections.abc import Callable
 import pytest
 from django.db import connection
 
-from accounts.models import User
+from accounts.actions import revoke
+from accounts.models import Grant, User
+from audit.models import Event
 from migrations_app.actions import gates, running, signing
 from migrations_app.models import Decision, Migration, SignOffRequest
 from migrations_app.problems import Refused
@@ -38,6 +40,7 @@ def at_once(*actions: Callable[[], object]) -> list[object]:
         thread.start()
     for thread in threads:
         thread.join(timeout=60)
+    assert not any(thread.is_alive() for thread in threads)
     unexpected = [r for r in results if isinstance(r, Exception) and not isinstance(r, Refused)]
     assert not unexpected, unexpected
     return results
@@ -105,6 +108,59 @@ def test_an_approval_and_new_evidence_never_release_what_was_not_seen() -> None:
         )
         with pytest.raises(Refused):
             signing.use(request, actor=WORKER)
+
+
+def test_a_sign_off_is_used_once_however_many_release_at_once() -> None:
+    operator, approver = person("operator"), person("approver")
+    for _ in range(ROUNDS):
+        request = asked(at_sign_off(operator))
+        approve(request, approver)()
+        at_once(*[lambda: signing.use(request, actor=WORKER)] * 3)
+        assert SignOffRequest.objects.get(pk=request.pk).state == "used"
+        key = request.migration.reference
+        assert Event.objects.filter(verb="signoff.use", key=key).count() == 1
+
+
+def test_an_approver_who_loses_the_role_meanwhile_releases_nothing() -> None:
+    operator, approver = person("operator"), person("approver")
+    admin = person("admin")
+    for _ in range(ROUNDS):
+        request = asked(at_sign_off(operator))
+        at_once(
+            approve(request, approver),
+            lambda: revoke(user=User.objects.get(pk=approver.pk), role="approver", by=admin),
+        )
+        with pytest.raises(Refused):
+            signing.use(request, actor=WORKER)
+        Grant.objects.create(user=approver, role="approver", namespaces=["*"])
+
+
+def test_an_approval_and_a_turn_round_at_once_never_leave_a_live_sign_off() -> None:
+    operator, approver = person("operator"), person("approver")
+    for _ in range(ROUNDS):
+        request = asked(at_sign_off(operator))
+        at_once(
+            approve(request, approver),
+            lambda: running.roll_back(by=operator, migration=Migration.objects.get(pk=request.migration_id)),
+        )
+        after = Migration.objects.get(pk=request.migration_id)
+        live = SignOffRequest.objects.get(pk=request.pk).state in {"open", "approved"}
+        assert live is (after.state == State.WAITING), "rolled back, and somebody's approval still counts"
+
+
+def test_approve_and_break_glass_at_once_are_one_decision(settings) -> None:  # type: ignore[no-untyped-def]
+    settings.HOLDFAST_BREAK_GLASS = True
+    operator, approver, admin = person("operator"), person("approver"), person("admin")
+    for _ in range(ROUNDS):
+        request = asked(at_sign_off(operator))
+        alone = lambda: signing.break_glass(
+            by=admin,
+            request=request,
+            reason="Nobody else can be reached tonight.",
+            covers_digest=request.covers_digest,
+        )
+        at_once(approve(request, approver), alone)
+        assert request.decisions.count() == 1
 
 
 def test_two_requests_are_never_open_at_once() -> None:

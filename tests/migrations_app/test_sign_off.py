@@ -1,11 +1,16 @@
 """A second person approves what they saw, once, or not at all."""
 
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from django.conf import settings as django_settings
 from django.utils import timezone
+from pytest_django.fixtures import Settings
 
 from accounts.models import Grant, User
+from accounts.permissions import Refused as PermissionRefused
 from audit.models import Event
 from migrations_app.actions import signing
 from migrations_app.models import Decision, Migration, SignOffRequest
@@ -13,6 +18,7 @@ from migrations_app.problems import Refused
 from tests.migrations_app.making import WORKER, add_evidence, asked, at_sign_off
 from tests.support.audit import assert_audited
 from tests.support.people import person
+from worker.checks import CHECKS, people
 
 pytestmark = pytest.mark.django_db
 
@@ -136,6 +142,16 @@ def voided_by_a_lost_role(migration: Migration, request: SignOffRequest, approve
     return "may no longer approve"
 
 
+def voided_by_a_stricter_setting(migration: Migration, request: SignOffRequest, approver: User) -> str:
+    django_settings.HOLDFAST_APPROVALS = [("media", 2)]
+    return "ask for 2 approvals by now, it asked for 1"
+
+
+def voided_by_an_approver_who_was_in_it(migration: Migration, request: SignOffRequest, approver: User) -> str:
+    Migration.objects.filter(pk=migration.pk).update(test_confirmed_by_name="approver")
+    return "approver, who approved, confirmed its test"
+
+
 def voided_by_a_closed_account(migration: Migration, request: SignOffRequest, approver: User) -> str:
     User.objects.filter(pk=approver.pk).update(is_active=False)
     return "no longer active"
@@ -151,9 +167,14 @@ def voided_by_a_closed_account(migration: Migration, request: SignOffRequest, ap
         voided_by_time,
         voided_by_a_lost_role,
         voided_by_a_closed_account,
+        voided_by_a_stricter_setting,
+        voided_by_an_approver_who_was_in_it,
     ],
 )
-def test_an_approval_does_not_outlive_what_it_covers(operator: User, approver: User, change) -> None:  # type: ignore[no-untyped-def]
+def test_an_approval_does_not_outlive_what_it_covers(
+    operator: User, approver: User, settings: Settings, change: Any
+) -> None:
+    settings.HOLDFAST_APPROVALS = [("*", 1)]
     migration = at_sign_off(operator)
     request = asked(migration)
     decide(request, approver)
@@ -182,7 +203,8 @@ def test_it_is_used_once(operator: User, approver: User) -> None:
     assert state_of(request) == "used"
     with pytest.raises(Refused):
         decide(request, person("approver", name="approver2"))
-    assert Event.objects.filter(verb="signoff.use").count() == 1
+    event = Event.objects.get(verb="signoff.use")
+    assert (event.before, event.after["given_by"]) == ({"state": "approved"}, ["approver"])
 
 
 def test_two_approvals_where_the_setting_asks_for_two(operator: User, approver: User, settings) -> None:  # type: ignore[no-untyped-def]
@@ -222,6 +244,40 @@ def test_break_glass_is_off_then_needs_an_admin_and_a_reason(operator: User, set
     alone("Nobody else can be reached tonight.")
     assert state_of(request) == "approved"
     assert Event.objects.filter(verb="signoff.break-glass").exists()
+    settings.HOLDFAST_BREAK_GLASS = False
+    with pytest.raises(Refused, match="switched off since"):
+        signing.use(request, actor=WORKER)
+
+
+@pytest.mark.parametrize("namespace", ["media", "photos"])
+def test_break_glass_needs_the_role_where_the_data_was_and_where_it_went(
+    operator: User, settings: Settings, namespace: str
+) -> None:
+    settings.HOLDFAST_BREAK_GLASS = True
+    request = asked(at_sign_off(operator))
+    with pytest.raises(PermissionRefused):
+        signing.break_glass(
+            by=person("admin", namespace),
+            request=request,
+            reason="Nobody else can be reached tonight.",
+            covers_digest=request.covers_digest,
+        )
+    assert state_of(request) == "open"
+
+
+@pytest.mark.parametrize(
+    ("needed", "approvers", "verdict"), [(1, 0, "warn"), (1, 1, "pass"), (2, 1, "warn"), (2, 2, "pass")]
+)
+def test_preflight_warns_when_nobody_could_approve(
+    operator: User, settings: Settings, needed: int, approvers: int, verdict: str
+) -> None:
+    settings.HOLDFAST_APPROVALS = [("*", needed)]
+    Grant.objects.create(user=operator, role="approver", namespaces=["*"])  # asked for it, so does not count
+    for number in range(approvers):
+        person("approver", name=f"approver-{number}")
+    found = list(people.approver(SimpleNamespace(migration=at_sign_off(operator))))
+    assert [check.verdict for check in found] == [verdict]
+    assert people.approver in CHECKS
 
 
 def test_nothing_is_decided_without_its_event(operator: User, approver: User) -> None:

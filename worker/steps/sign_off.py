@@ -25,7 +25,10 @@ def tick(context: Context) -> Outcome:
         request = signing.open_request(context.migration, actor=WORKER)
     if request.state == Live.APPROVED:
         names = ", ".join(d.by_name for d in request.decisions.exclude(kind="ask"))
-        context.evidence("sign-off", {"covers_digest": request.covers_digest, "by": names})
+        context.evidence(
+            "sign-off",
+            {"covers_digest": request.covers_digest, "by": names, "health": context.memory["health"]},
+        )
         return Done(f"Approved by {names}.")
     if request.state == Live.REJECTED:
         decision = request.decisions.filter(kind="reject").latest("at")
