@@ -18,6 +18,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import uvloop
+
 from sandbox.apiserver.auth import PEOPLE, PROGRAMS
 from sandbox.apiserver.pki import ServerIdentity
 from sandbox.apiserver.serve import listen, serve
@@ -72,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 1
         listener = listen(0)
     (data / "port").write_text(str(listener.getsockname()[1]))
-    asyncio.run(_run(options, data, listener))
+    uvloop.run(_run(options, data, listener))
     return 0
 
 

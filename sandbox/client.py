@@ -95,7 +95,8 @@ class Client:
         headers = {"User-Agent": user_agent, "Accept": "application/json"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        limits = httpx.Limits(max_connections=100, max_keepalive_connections=20)
+        # A new connection costs both sides more than a request does; the server keeps idle ones for 75 s.
+        limits = httpx.Limits(max_connections=100, max_keepalive_connections=100, keepalive_expiry=60)
         self.field_manager = field_manager
         self._http = httpx.Client(
             base_url=base_url,

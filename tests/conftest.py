@@ -14,7 +14,7 @@ from tests.support.cluster_process import Sandbox, running_sandbox
 from tests.support.stack import Stack, running_stack
 
 pytest_plugins = ["tests.support.browser"]
-database.allow_flush_of_append_only_tables()
+database.empty_quickly()
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +52,13 @@ def celery_worker(transactional_db: None, _celery_process: CeleryWorker) -> Iter
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """A sandbox cluster with the small scenario, shared by the tests of this process: use names of your own in it."""
     with running_sandbox(tmp_path_factory.mktemp("sandbox")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def demo_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """A sandbox with the demo's scenario. Group its tests: `pytest.mark.xdist_group("demo-sandbox")`, and leave it as it was."""
+    with running_sandbox(tmp_path_factory.mktemp("demo"), scenario="demo") as running:
         yield running
 
 

@@ -149,7 +149,9 @@ class Webhooks:
             verify: ssl.SSLContext | bool = True
             if bundle:
                 verify = ssl.create_default_context(cadata=base64.b64decode(bundle).decode())
-            self._clients[bundle] = httpx.AsyncClient(verify=verify, trust_env=False)
+            self._clients[bundle] = httpx.AsyncClient(
+                verify=verify, trust_env=False, limits=httpx.Limits(keepalive_expiry=60)
+            )
         return self._clients[bundle]
 
 

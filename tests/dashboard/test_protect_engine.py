@@ -1,7 +1,5 @@
 """What is computed by reading, and what the cluster answers when asked: the demo's claims, the real engine, and its outages."""
 
-from collections.abc import Iterator
-
 import pytest
 from django.test import Client
 
@@ -13,7 +11,7 @@ from dashboard import inventory, validation
 from dashboard.models import Claim, Cluster
 from dashboard.states import Answer, Enforcement, Protection
 from tests.cluster import living
-from tests.support.cluster_process import Sandbox, running_sandbox
+from tests.support.cluster_process import Sandbox
 from tests.support.people import person
 from tests.support.waiting import until
 from worker.reading import read_surroundings
@@ -21,19 +19,13 @@ from worker.reading import read_surroundings
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(300),
-    pytest.mark.xdist_group("protect-engine"),
+    pytest.mark.xdist_group("demo-sandbox"),
     pytest.mark.django_db(transaction=True),
 ]
 
 ENGINE = Ref("apps/v1", "Deployment", "kyverno", "kyverno-admission-controller")
 CRASHED = "sandbox.holdfast.dev/crashed"
 POLICY = "prevent-protected-pvc-deletion"
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with running_sandbox(tmp_path_factory.mktemp("engine"), scenario="demo") as running:
-        yield running
 
 
 class House:
@@ -55,8 +47,8 @@ class House:
 
 
 @pytest.fixture
-def house(demo: Sandbox) -> House:
-    found = House(demo)
+def house(demo_sandbox: Sandbox) -> House:
+    found = House(demo_sandbox)
     annotated = _annotated(found.admin)
     until(
         lambda: found.prober.probe_delete(*annotated).verdict == "protected",

@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ class Driver:
     sandbox: Sandbox
     operator: User
     approver: User
-    hooks: dict[str, Any] = field(default_factory=dict)
+    pause_s: float = 0.0  # how long the last tick wants to be left alone
 
     @property
     def adapter(self) -> Adapter:
@@ -89,7 +89,9 @@ class Driver:
         return migration
 
     def tick(self, migration: Migration) -> Migration:
-        engine.tick(migration.pk)
+        after_s = engine.tick(migration.pk)
+        # Right after an act there is something to do again; whoever waits for the cluster is asked ten times a second.
+        self.pause_s = 0.1 if after_s is None or after_s > 0.1 else 0.0
         return Migration.objects.get(pk=migration.pk)
 
     def until(self, migration: Migration, *states: State, step: str = "", timeout_s: float = 90) -> Migration:
@@ -110,7 +112,7 @@ class Driver:
             return f"{found.state} at {found.current_step}: {found.message} {found.waiting_for}"
 
         try:
-            found = until(look, timeout_s=timeout_s, what=f"{states} {step}", every_s=0.1)
+            found = until(look, timeout_s=timeout_s, what=f"{states} {step}", every_s=lambda: self.pause_s)
         except AssertionError as error:
             raise AssertionError(f"{error}; it is {where()}") from None
         assert found is not None
@@ -130,7 +132,7 @@ class Driver:
             self.tick(migration)
             return None
 
-        found = until(look, timeout_s=timeout_s, what=step, every_s=0.1)
+        found = until(look, timeout_s=timeout_s, what=step, every_s=lambda: self.pause_s)
         assert found is not None
         return found
 

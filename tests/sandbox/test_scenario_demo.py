@@ -1,7 +1,6 @@
 """The demo's cluster: who lives there."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,20 +15,17 @@ from sandbox.kinds import (
     STATEFUL_SETS,
     VOLUME_SNAPSHOTS,
 )
-from tests.support.cluster_process import running_sandbox
+from tests.support.cluster_process import Sandbox
+from tests.support.waiting import until
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo-scenario")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo-sandbox")]
 PRUNE = "kustomize.toolkit.fluxcd.io/prune"
 OWNER = "kustomize.toolkit.fluxcd.io/name"
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    data: Path = tmp_path_factory.mktemp("demo")
-    with (
-        running_sandbox(data, scenario="demo") as running,
-        Client.from_kubeconfig(running.kubeconfig) as client,
-    ):
+def demo(demo_sandbox: Sandbox) -> Iterator[Client]:
+    with Client.from_kubeconfig(demo_sandbox.kubeconfig) as client:
         yield client
 
 
@@ -91,7 +87,8 @@ def test_a_protected_claim_cannot_be_deleted_and_another_can(demo: Client) -> No
             return error.status
         return 200
 
-    assert probe("media", "photos-library") == 400
+    # Others took the engine away for a moment.
+    until(lambda: probe("media", "photos-library") == 400, timeout_s=40, what="the engine to deny")
     assert probe("code", "code-registry-data") == 400
     assert probe("code", "code-gitea-repositories") == 400
     assert probe("media", "jellyfin-transcodes") == 200

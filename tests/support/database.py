@@ -1,22 +1,42 @@
-"""Keeps the append-only tables emptiable between tests."""
+"""Empties the database between tests that commit: only the tables that have rows, which is several times quicker than Django's flush.
 
-from collections.abc import Sequence
+What schema migrations leave (content types, permissions) stays. PostgreSQL refuses to empty the audit trail; between tests
+alone, the owner of its table switches those triggers off.
+"""
 
-from django.db import connections
-from django.db.backends.postgresql.operations import DatabaseOperations
+from django.db import connections, transaction
+from django.test import TransactionTestCase
 
-_APPEND_ONLY = ["audit_event"]
-_flush = DatabaseOperations.execute_sql_flush
-
-
-def allow_flush_of_append_only_tables() -> None:
-    """Between tests alone, the owner of the tables switches off the triggers that refuse to empty them."""
-    DatabaseOperations.execute_sql_flush = _flush_everything  # type: ignore[method-assign]
+_APPEND_ONLY = {"audit_event"}
+_STAYS = {"django_migrations", "django_content_type", "auth_permission"}
 
 
-def _flush_everything(self: DatabaseOperations, sql_list: Sequence[str]) -> None:
-    present = set(connections[self.connection.alias].introspection.table_names())
-    tables = [self.quote_name(name) for name in _APPEND_ONLY if name in present]
-    off = [f"ALTER TABLE {table} DISABLE TRIGGER USER" for table in tables]
-    on = [f"ALTER TABLE {table} ENABLE TRIGGER USER" for table in tables]
-    _flush(self, [*off, *sql_list, *on])
+def empty_quickly() -> None:
+    """Makes every test with `transaction=True` end that way."""
+    TransactionTestCase._fixture_teardown = _empty_all  # type: ignore[method-assign]
+
+
+def _empty_all(case: TransactionTestCase) -> None:
+    for alias in case._databases_names(include_mirrors=False):  # type: ignore[attr-defined]
+        _empty(alias)
+
+
+def _empty(alias: str) -> None:
+    connection = connections[alias]
+    quote = connection.ops.quote_name
+    tables = [name for name in connection.introspection.table_names() if name not in _STAYS]
+    # Foreign keys are deferred to the end of the transaction, so the order does not matter.
+    with transaction.atomic(using=alias), connection.cursor() as cursor:
+        cursor.execute(
+            " UNION ALL ".join(
+                f"SELECT '{name}' WHERE EXISTS (SELECT 1 FROM {quote(name)})"  # noqa: S608 - names from the catalogue
+                for name in tables
+            )
+        )
+        for (name,) in cursor.fetchall():
+            guarded = name in _APPEND_ONLY
+            if guarded:
+                cursor.execute(f"ALTER TABLE {quote(name)} DISABLE TRIGGER USER")
+            cursor.execute(f"DELETE FROM {quote(name)}")  # noqa: S608 - names from the catalogue
+            if guarded:
+                cursor.execute(f"ALTER TABLE {quote(name)} ENABLE TRIGGER USER")
