@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import httpx
 import yaml
 
+from sandbox.http import httpx
 from sandbox.kinds import Resource
 from sandbox.kubeconfig import named, tls_of
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import msgspec
 
 from sandbox.apiserver import patches
@@ -19,6 +18,7 @@ from sandbox.apiserver.call import Call
 from sandbox.apiserver.errors import StatusError, bad_request, internal
 from sandbox.apiserver.selectors import matches_object_selector
 from sandbox.apiserver.store import Change, Store
+from sandbox.http import httpx
 from sandbox.kyverno.cel import CelError, evaluate
 
 Json = dict[str, Any]
