@@ -35,8 +35,8 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     """Context of every page. Nothing of it asks a cluster."""
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
-        return {"places": [], "clusters": [], "roles": []}
-    return {"places": _places(request), "clusters": list(Cluster.objects.all()), "roles": roles_of(user)}
+        return {"places": [], "clusters": [], "my_roles": []}
+    return {"places": _places(request), "clusters": list(Cluster.objects.all()), "my_roles": roles_of(user)}
 
 
 def _places(request: HttpRequest) -> list[Place]:

@@ -34,6 +34,10 @@ class RepositoryForm(forms.ModelForm):  # type: ignore[type-arg]
             "credentials_name": "Path or variable",
         }
         help_texts = {
+            "url": "As git clones it: https://, ssh:// or git@host:path.",
+            "branch": "The branch that the cluster follows.",
+            "source_namespace": "Of the object by which Flux reads this repository.",
+            "push_policy": "What Holdfast may do at most; each migration may ask for less.",
             "name": "Also the name of the clone; letters, digits, hyphens.",
             "credentials_name": "Where the worker finds the token or key: the path of a file, or the name of an environment variable. Never the secret itself.",
         }

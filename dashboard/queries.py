@@ -1,9 +1,10 @@
 """The claims list as a question: what the URL asks for, as a queryset. Page and CSV ask the same one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet, Value
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
 from django.db.models.functions import Concat
 from django.http import QueryDict
 
@@ -11,17 +12,26 @@ from accounts.permissions import Person, visible
 from dashboard.models import DELETION_PATHS, Claim, GitOpsFact, NamespaceFact
 from dashboard.states import Drift, Owner, Protection
 
-SORTS = {
+PATHS = dict(DELETION_PATHS)
+PHASES = ("Bound", "Pending", "Lost", "Terminating")
+
+
+def _worst_first(field: str) -> Case:
+    """States of protection in the order in which they need a person."""
+    return Case(*(When(**{field: state}, then=Value(state.rank)) for state in Protection), default=Value(9))
+
+
+SORTS: dict[str, tuple[Any, ...]] = {
+    **{path: (_worst_first(path), "namespace", "name") for path in PATHS},
     "claim": ("namespace", "name"),
     "size": ("size_bytes", "namespace", "name"),
     "class": ("storage_class", "namespace", "name"),
     "owner": ("owner_kind", "owner_name", "namespace", "name"),
-    "weakest": ("weakest", "namespace", "name"),
+    "weakest": (_worst_first("weakest"), "namespace", "name"),
     "consumers": ("consumer_count", "namespace", "name"),
-    "snapshot": ("snapshot_at", "namespace", "name"),
+    "snapshot": (F("snapshot_at"), "namespace", "name"),
     "created": ("created_at", "namespace", "name"),
 }
-PATHS = dict(DELETION_PATHS)
 
 
 @dataclass(frozen=True)
@@ -51,7 +61,7 @@ class Filters:
             namespace=query.get("namespace", "")[:253],
             owner=_known(query.get("owner", ""), Owner.values),
             storage_class=query.get("class", "")[:253],
-            phase=_known(query.get("phase", ""), ["Bound", "Pending", "Lost", "Terminating"]),
+            phase=_known(query.get("phase", ""), PHASES),
             path=_known(query.get("path", ""), list(PATHS)),
             state=_known(query.get("state", ""), Protection.values),
             drift=_known(query.get("drift", ""), Drift.values),
@@ -96,7 +106,7 @@ def visible_gitops(user: Person, *, permission: str = "claims.view") -> QuerySet
     return rows.filter(Q(pk__in=mine.values("pk")) | Exists(owners) | Exists(holders))
 
 
-def _known(value: str, values: list[str]) -> str:
+def _known(value: str, values: Sequence[str]) -> str:
     return value if value in values else ""
 
 
@@ -131,5 +141,8 @@ def find(rows: QuerySet[Claim], filters: Filters, *, moving: QuerySet[Any]) -> Q
     elif filters.risk == "moving":
         here = moving.filter(migration__source_namespace=OuterRef("namespace"), source_name=OuterRef("name"))
         rows = rows.filter(Exists(here))
-    order = SORTS[filters.sort]
-    return rows.order_by(*([f"-{order[0]}", *order[1:]] if filters.down else order))
+    first, *rest = SORTS[filters.sort]
+    column = F(first) if isinstance(first, str) else first
+    # What has none comes last, whichever way: no snapshot is neither the oldest nor the newest.
+    order = column.desc(nulls_last=True) if filters.down else column.asc(nulls_last=True)
+    return rows.order_by(order, *rest)

@@ -81,6 +81,8 @@ TICKING = frozenset(
 FINISHED = frozenset({State.ROLLED_BACK, State.UNDONE, State.COMPLETED, State.DISCARDED})
 # A claim in one of these migrations is held: no second migration may take it.
 HOLDING = frozenset(set(State) - FINISHED - {State.DRAFT, State.PREPARING, State.READY})
+# Nothing goes on before somebody decides.
+NEEDS_A_PERSON = frozenset({State.READY, State.WAITING, State.PAUSED, State.FAILED, State.ABORTED})
 DRAFTS = frozenset({State.DRAFT, State.PREPARING, State.READY})
 
 TRANSITIONS: dict[str, frozenset[str]] = {
@@ -148,6 +150,14 @@ class IntentState(models.TextChoices):
     DONE = "done", "Done"
     FAILED = "failed", "Refused"
     UNDONE = "undone", "Undone"
+
+    @property
+    def tone(self) -> str:
+        return {"intended": "busy", "done": "good", "failed": "danger", "undone": "neutral"}[self.value]
+
+    @property
+    def icon(self) -> str:
+        return {"intended": "circle", "done": "check", "failed": "cross", "undone": "dash"}[self.value]
 
 
 class Verdict(models.TextChoices):

@@ -10,6 +10,9 @@ from worker.context import Context
 from worker.outcomes import Again, Outcome, Stop
 
 Results = dict[int, dict[str, Any]]
+# How soon a running mover is looked at again. A mover speaks once a second and the page looks once a second; what it said
+# is seen within two.
+TICK_S = 0.5
 
 
 def run_all(
@@ -42,8 +45,17 @@ def run_all(
         elif verdict.result is not None:
             results[transfer.number] = verdict.result
     if messages:
-        return Again(" ".join(messages), after_s=1.0)
+        return Again(_together(messages), after_s=TICK_S)
     return results
+
+
+def _together(messages: list[str]) -> str:
+    """One sentence for the page. Movers at work have a line each there, so they are only counted."""
+    rest = [message for message in messages if not message.endswith(movers.AT_WORK)]
+    at_work = len(messages) - len(rest)
+    if at_work < 2:
+        return " ".join(messages)
+    return " ".join([f"{at_work} movers are at work.", *rest])
 
 
 def remove_all(context: Context, render: Callable[[Transfer], Manifest]) -> Outcome | None:

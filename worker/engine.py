@@ -97,7 +97,7 @@ def _work(context: Context) -> Outcome:
 
 def _away(context: Context, error: Exception) -> Again:
     """An outage is waited out, however long; the sentence says since when."""
-    since = context.memory.setdefault("away_since", f"{timezone.now():%d %b %H:%M:%S} UTC")
+    since = context.memory.setdefault("away_since", f"{timezone.now():%Y-%m-%d %H:%M:%S} UTC")
     return Again(f"Since {since}: {error}", after_s=OUTAGE_RETRY_S, blind=True)
 
 

@@ -24,6 +24,7 @@ from worker.outcomes import Again
 # A pod that has not started by then gets its events shown; it is still waited for.
 SLOW_START = timedelta(seconds=20)
 LOG_BYTES_A_TICK = 256 * 1024
+AT_WORK = ": the mover is at work."
 JOB_NAME = "batch.kubernetes.io/job-name"
 
 
@@ -171,7 +172,7 @@ def _waiting_for(context: Context, transfer: Transfer, job: JobStatus, pods: lis
     name = transfer.source_name
     if pods and pods[0].phase == "Running":
         at = parse_datetime(transfer.progress.get("at", "")) if transfer.progress else None
-        return f"{name}: the mover is at work." if at else f"{name}: the mover has started."
+        return f"{name}{AT_WORK}" if at else f"{name}: the mover has started."
     started = job.started_at or job.created_at
     if started and timezone.now() - started < SLOW_START:
         return f"{name}: waiting for the pod to start."

@@ -8,7 +8,8 @@ from django import template
 from django.http import QueryDict
 from django.templatetags.static import static
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.dateparse import parse_datetime
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 register = template.Library()
@@ -56,7 +57,7 @@ def count(value: int | str | None) -> str:
 
 @register.filter
 def duration(value: timedelta | float | None) -> str:
-    """A span in its two largest units: 75 s → 1 min 15 s."""
+    """A span in its largest unit and the one below: 75 s → 1 min 15 s, 45 d 0 h 1 min → 45 d."""
     if value is None or value == "":
         return "–"
     seconds = int(value.total_seconds() if isinstance(value, timedelta) else value)
@@ -64,28 +65,36 @@ def duration(value: timedelta | float | None) -> str:
     hours, seconds = divmod(seconds, 3600)
     minutes, seconds = divmod(seconds, 60)
     parts = [(days, "d"), (hours, "h"), (minutes, "min"), (seconds, "s")]
-    shown = [f"{number} {unit}" for number, unit in parts if number]
-    return " ".join(shown[:2]) or "0 s"
+    first = next((place for place, (number, _) in enumerate(parts) if number), len(parts) - 1)
+    return " ".join(f"{number} {unit}" for number, unit in parts[first : first + 2] if number) or "0 s"
+
+
+def _moment(value: datetime | str | None) -> datetime | None:
+    """A time from the database, or one that was kept as text in a fact. None for anything else."""
+    found = parse_datetime(value) if isinstance(value, str) and value else value
+    return found if isinstance(found, datetime) else None
 
 
 @register.filter
-def since(value: datetime | None) -> SafeString | str:
+def since(value: datetime | str | None) -> SafeString | str:
     """A time element: how long ago for people, the exact UTC time in the title and for machines."""
-    if value is None or value == "":
+    at = _moment(value)
+    if at is None:
         return "–"
-    ago = timezone.now() - value
+    ago = timezone.now() - at
     words = f"{duration(ago)} ago" if ago >= timedelta(0) else f"in {duration(-ago)}"
-    exact = value.astimezone(tz=timezone.get_default_timezone()).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return format_html('<time data-ago datetime="{}" title="{}">{}</time>', value.isoformat(), exact, words)
+    return format_html('<time data-ago datetime="{}" title="{}">{}</time>', at.isoformat(), _exact(at), words)
+
+
+def _exact(at: datetime) -> str:
+    return at.astimezone(timezone.get_default_timezone()).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 @register.filter
-def utc(value: datetime | None) -> SafeString | str:
+def utc(value: datetime | str | None) -> SafeString | str:
     """A time element with the exact time."""
-    if value is None or value == "":
-        return "–"
-    exact = value.strftime("%Y-%m-%d %H:%M:%S UTC")
-    return format_html('<time datetime="{}">{}</time>', value.isoformat(), exact)
+    at = _moment(value)
+    return "–" if at is None else format_html('<time datetime="{}">{}</time>', at.isoformat(), _exact(at))
 
 
 @register.simple_tag
@@ -117,6 +126,22 @@ _TONES = {"good": "good", "warn": "attention", "bad": "danger", "info": "neutral
 _SHAPES = {"good": "check", "attention": "warn", "danger": "cross", "busy": "spinner", "neutral": "circle"}
 
 
+@register.simple_tag
+def bar(parts: list[tuple[str, int]]) -> SafeString:
+    """Shares of a whole as one line: (colour, number) from left to right. Numbers stand beside it, so it is decoration."""
+    whole = sum(number for _, number in parts) or 1
+    at, rects = 0.0, []
+    for colour, number in parts:
+        width = 100 * number / whole
+        rects.append((_TONES.get(colour, "neutral"), f"{at:.2f}", f"{width:.2f}"))
+        at += width
+    inside = format_html_join("", '<rect class="bar-{}" x="{}" y="0" width="{}" height="6"/>', rects)
+    return format_html(
+        '<svg class="share" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">{}</svg>',
+        inside,
+    )
+
+
 @register.simple_tag(takes_context=True)
 def query(context: dict[str, Any], **changes: Any) -> str:
     """The page's query string with `changes`; None or an empty text drops a key. A change drops the page number."""
@@ -146,9 +171,26 @@ def _diff_class(line: str) -> str:
 
 
 @register.filter
+def revision(value: str) -> str:
+    """A revision of Flux as people read it: main@sha1:0123456789abcdef → main@0123456789ab."""
+    branch, _, commit = value.rpartition("@")
+    return f"{branch}@{commit.rpartition(':')[2][:12]}" if branch else value.rpartition(":")[2][:12]
+
+
+@register.filter
 def get(mapping: dict[str, Any], key: str) -> Any:
     """An entry of a dictionary, or None."""
     return mapping.get(key)
+
+
+@register.filter
+def plainly(value: Any) -> str:
+    """A value of a fact on one line: a command as it is typed, a mapping as JSON, yes and no."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return " ".join(value)
+    return str(value) if isinstance(value, str | int | float) else json.dumps(value, ensure_ascii=False)
 
 
 @register.filter

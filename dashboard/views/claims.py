@@ -12,8 +12,9 @@ from django.views.decorators.http import require_safe
 
 from accounts.access import needs
 from accounts.permissions import can, visible
+from dashboard import chain
 from dashboard.models import DELETION_PATHS, Claim, Cluster
-from dashboard.queries import Filters, find
+from dashboard.queries import PHASES, Filters, find
 from dashboard.states import Drift, Owner, Protection
 from dashboard.views import others, protect
 from dashboard.views.parts import render_part
@@ -58,6 +59,7 @@ def claims(request: HttpRequest) -> HttpResponseBase:
         "drifts": Drift.choices,
         "clusters_away": Cluster.objects.filter(away_since__isnull=False),
         "namespaces": _values(everything, "namespace"),
+        "phases": PHASES,
         "classes": _values(everything, "storage_class"),
         "base": _base(request),
     }
@@ -131,6 +133,7 @@ def claim(request: HttpRequest, cluster: str, namespace: str, name: str) -> Http
             or_empty=["destination_namespace"],
         ),
         "held": others.held_by_page([found]).get(found.key),
+        "chain": chain.of(found),
         "may_move": can(request.user, "migrations.edit", namespace=namespace),
         **_commands(found),
         **protect.card(request, found),

@@ -1,12 +1,13 @@
 """What pages of claims show of migrations."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet
 
 from dashboard.models import Claim
 from migrations_app.models import Migration, Transfer
-from migrations_app.states import HOLDING
+from migrations_app.states import HOLDING, State
 
 
 def live_transfers() -> QuerySet[Transfer]:
@@ -14,18 +15,27 @@ def live_transfers() -> QuerySet[Transfer]:
     return Transfer.objects.filter(migration__state__in=HOLDING)
 
 
-def held_by_page(claims: Iterable[Claim]) -> dict[str, str]:
-    """`namespace/name` of a claim → reference of the migration that holds it."""
+@dataclass(frozen=True)
+class Place:
+    """What a claim is to the migration that holds it."""
+
+    reference: str
+    word: str
+
+
+def held_by_page(claims: Iterable[Claim]) -> dict[str, Place]:
+    """`namespace/name` of a claim → the migration that holds it, and what the claim is to it."""
     names = [claim.name for claim in claims]
-    rows = (
-        live_transfers()
-        .filter(Q(source_name__in=names) | Q(destination_name__in=names))
-        .select_related("migration")
-    )
+    named = Q(source_name__in=names) | Q(destination_name__in=names) | Q(staging_name__in=names)
     found = {}
-    for row in rows:
-        found[f"{row.migration.source_namespace}/{row.source_name}"] = row.migration.reference
-        found[f"{row.migration.destination_namespace}/{row.destination_name}"] = row.migration.reference
+    for row in live_transfers().filter(named).select_related("migration"):
+        move = row.migration
+        if row.staging_name:
+            found[f"{move.source_namespace}/{row.staging_name}"] = Place(move.reference, "staging of a move")
+        found[f"{move.source_namespace}/{row.source_name}"] = Place(move.reference, "moving")
+        found[f"{move.destination_namespace}/{row.destination_name}"] = Place(
+            move.reference, "moved in" if move.state == State.RETAINED else "moving in"
+        )
     return found
 
 

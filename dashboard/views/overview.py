@@ -3,22 +3,25 @@
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from accounts.access import needs
 from accounts.permissions import can, visible
-from dashboard.models import DELETION_PATHS, Claim, Cluster, ValidationRun
+from dashboard import standing
+from dashboard.models import Claim, Cluster, GitOpsFact, ValidationRun
 from dashboard.queries import visible_gitops
-from dashboard.states import Drift, Owner, Protection
+from dashboard.states import Answer, RunState
 from dashboard.views.parts import render_part
 from migrations_app.models import Migration
-from migrations_app.states import TICKING, State
+from migrations_app.states import FINISHED, NEEDS_A_PERSON, TICKING, State
+from migrations_app.views import live
 
-_NEEDS_YOU = (State.WAITING, State.FAILED, State.PAUSED, State.READY, State.ABORTED)
 _RUNNING = TICKING - {State.WAITING, State.RETAINED}
+_ENDED = FINISHED - {State.DISCARDED}
 
 
 # A pass in which an object is neither ready nor not takes seconds; one that lasts longer than this is stuck.
@@ -26,9 +29,11 @@ LONG_PASS = timedelta(minutes=5)
 
 
 def _troubled() -> Q:
-    """Suspended, failed, or in one pass for too long."""
-    stuck = Q(ready="Unknown") & (Q(ready_since__isnull=True) | Q(ready_since__lt=timezone.now() - LONG_PASS))
-    return Q(suspended=True) | Q(ready="False") | stuck
+    """Suspended, failed, or in one pass (its own, or that of what it depends on) for too long."""
+    recent = Q(ready_since__gte=timezone.now() - LONG_PASS)
+    stuck = Q(ready="Unknown") & ~recent
+    failed = Q(ready="False") & ~(Q(reason="DependencyNotReady") & recent)
+    return Q(suspended=True) | failed | stuck
 
 
 @needs("claims.view")
@@ -37,17 +42,23 @@ def overview(request: HttpRequest) -> HttpResponse:
     claims = visible(request.user, Claim.objects.present(), "namespace", permission="claims.view")
     moves = _migrations(request)
     gitops = visible_gitops(request.user)
+    waiting = [_waiting(request, found) for found in moves.filter(state__in=NEEDS_A_PERSON)[:20]]
     context = {
-        "waiting": [(m, _may_act(request, m)) for m in moves.filter(state__in=_NEEDS_YOU)[:20]],
-        "running": moves.filter(state__in=_RUNNING)[:20],
+        # What this person can end comes before what somebody else has to.
+        "waiting": sorted(waiting, key=lambda row: not row["may_act"]),
+        "running": [(found, _copying(found)) for found in moves.filter(state__in=_RUNNING)[:20]],
         "kept": moves.filter(state=State.RETAINED)[:10],
-        "risks": _risks(claims),
+        "ended": moves.filter(state__in=_ENDED).order_by("-changed_at")[:5],
+        "paths": standing.by_path(claims),
+        "risks": standing.other_risks(claims),
+        "at_risk": claims.at_risk().count(),
         "claim_count": claims.count(),
         "connections": Cluster.objects.all(),
         "troubled": gitops.filter(_troubled())[:10],
         "gitops_count": gitops.count(),
+        "sources": _sources(gitops),
         "may_start": can(request.user, "migrations.edit"),
-        "validation": ValidationRun.objects.first(),
+        **_validation(),
     }
     return render_part(request, "dashboard/overview.html", "dashboard/_overview.html", context)
 
@@ -59,40 +70,52 @@ def _migrations(request: HttpRequest) -> QuerySet[Migration]:
     return rows.prefetch_related("transfers").order_by("waiting_since", "-changed_at")
 
 
-def _may_act(request: HttpRequest, migration: Migration) -> bool:
+def _waiting(request: HttpRequest, migration: Migration) -> dict[str, Any]:
+    """A migration that needs a person, whether it is this one, and the page where they act."""
     permission = migration.waiting_permission or "migrations.edit"
-    return can(request.user, permission, namespace=migration.source_namespace)
+    label, url = "Open it", migration.get_absolute_url()
+    if migration.state == State.READY:
+        label, url = "Review and start", reverse("wizard-review", args=[migration.reference])
+    elif migration.state == State.WAITING and migration.current_step == "sign-off":
+        label, url = "Open the sign-off", reverse("sign-off", args=[migration.reference])
+    elif migration.state == State.WAITING and migration.current_step == "test":
+        label = "Confirm the test"
+    elif migration.state == State.FAILED:
+        label = "See what happened"
+    return {
+        "migration": migration,
+        "may_act": can(request.user, permission, namespace=migration.source_namespace),
+        "label": label,
+        "url": url,
+    }
 
 
-def _risks(claims: QuerySet[Claim]) -> list[dict[str, Any]]:
-    """Counts of what could be lost, each with the filter of the claims list that shows exactly those."""
-    counted = claims.aggregate(
-        **{path: Count("pk", filter=Q(**{path: Protection.UNPROTECTED})) for path, _ in DELETION_PATHS},
-        orphans=Count("pk", filter=Q(owner_kind=Owner.ORPHAN)),
-        unknown=Count("pk", filter=Q(weakest=Protection.UNKNOWN)),
-        undone=Count("pk", filter=Q(drift=Drift.CLUSTER_ONLY)),
-        unapplied=Count("pk", filter=Q(drift=Drift.GIT_ONLY)),
-        lost=Count("pk", filter=Q(phase="Lost")),
-        ending=Count("pk", filter=Q(deleting=True)),
-    )
-    rows = [
-        {"count": counted[path], "text": f"unprotected: {title}", "query": f"path={path}&state=unprotected"}
-        for path, title in DELETION_PATHS
-    ]
-    rows += [
-        {"count": counted["orphans"], "text": "orphans of Flux", "query": "risk=orphan"},
-        {"count": counted["unknown"], "text": "with unknown protection", "query": "state=unknown"},
-        {
-            "count": counted["undone"],
-            "text": "protected in the cluster only: Git will undo it",
-            "query": "drift=cluster-only",
-        },
-        {
-            "count": counted["unapplied"],
-            "text": "protected in Git only: not applied",
-            "query": "drift=git-only",
-        },
-        {"count": counted["lost"], "text": "lost their volume", "query": "phase=Lost"},
-        {"count": counted["ending"], "text": "being deleted", "query": "phase=Terminating"},
-    ]
-    return [row for row in rows if row["count"]]
+def _copying(migration: Migration) -> list[tuple[str, dict[str, Any]]]:
+    """(claim, progress) of each mover that is at work."""
+    said = [(t.source_name, live.progress_of(migration, t.progress)) for t in migration.transfers.all()]
+    return [(name, progress) for name, progress in said if progress]
+
+
+def _sources(gitops: QuerySet[GitOpsFact]) -> list[dict[str, Any]]:
+    """Each Git repository that Flux reads: its revision, and how many of its Kustomizations have applied it."""
+    rows = []
+    followers = list(gitops.filter(kind="Kustomization"))
+    for source in gitops.filter(kind="GitRepository"):
+        mine = [
+            one
+            for one in followers
+            if (one.cluster_id, one.source_namespace or one.namespace, one.source_name)
+            == (source.cluster_id, source.namespace, source.name)
+        ]
+        if mine:
+            rows.append({"source": source, "all": len(mine), "behind": sum(one.behind for one in mine)})
+    return rows
+
+
+def _validation() -> dict[str, Any]:
+    """The last run of the checks."""
+    run = ValidationRun.objects.first()
+    if run is None:
+        return {"validation": None}
+    closed = RunState(run.state).group == "closed"
+    return {"validation": run, "validation_badge": Answer(run.answer) if closed else RunState(run.state)}

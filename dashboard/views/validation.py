@@ -2,13 +2,14 @@
 
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db.models import Case, Count, QuerySet, Value, When
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access import needs
-from accounts.permissions import can, visible
+from accounts.permissions import can, visible, why_not
 from audit.trail import Actor
 from dashboard import validation as rules
 from dashboard.models import Cluster, ValidationResult, ValidationRun
@@ -40,24 +41,50 @@ def validation_run(request: HttpRequest, run_id: int) -> HttpResponse:
 
 
 def _show(request: HttpRequest, run: ValidationRun | None, template: str) -> HttpResponse:
-    results = ValidationResult.objects.none()
-    answer = request.GET.get("answer", "")
-    if run is not None:
-        rows = visible(request.user, run.results.exclude(namespace=""), "namespace", permission="claims.view")
-        results = run.results.filter(pk__in=rows.values("pk")) | run.results.filter(namespace="")
-        if answer in Answer.values:
-            results = results.filter(answer=answer)
-    page = Paginator(results.order_by("check_kind", "id"), 100).get_page(request.GET.get("page"))
+    results = _visible_results(request, run)
+    kind, answer = request.GET.get("check", ""), request.GET.get("answer", "")
+    if kind in CheckKind.values:
+        results = results.filter(check_kind=kind)
+    counts = dict(results.order_by().values_list("answer").annotate(Count("pk")))
+    if answer in Answer.values:
+        results = results.filter(answer=answer)
+    page = Paginator(results.order_by(_WORST_FIRST, "check_kind", "id"), PAGE_SIZE).get_page(
+        request.GET.get("page")
+    )
     context = {
         "run": run,
         "answer": Answer(run.answer) if run and run.state in {RunState.FINISHED, RunState.FAILED} else None,
         "state": RunState(run.state) if run else None,
         "open": run is not None and run.state in {RunState.REQUESTED, RunState.RUNNING},
         "page": page,
-        "rows": [(Answer(r.answer), CheckKind(r.check_kind), r) for r in page],
+        "rows": [(Answer(r.answer), CheckKind(r.check_kind), _claim_url(run, r), r) for r in page],
         "history": [(Answer(r.answer), RunState(r.state), r) for r in ValidationRun.objects.all()[:20]],
-        "answers": Answer.choices,
-        "chosen": answer,
+        "answers": [(a, counts.get(a.value, 0)) for a in sorted(Answer, key=lambda each: each.rank)],
+        "all": sum(counts.values()),
+        "chosen": answer if answer in Answer.values else "",
+        "kinds": CheckKind.choices,
+        "kind": kind,
         "may_run": can(request.user, "validation.run"),
+        "why_not": why_not("validation.run", ""),
     }
     return render(request, template, context)
+
+
+PAGE_SIZE = 50
+_WORST_FIRST = Case(*(When(answer=each, then=Value(each.rank)) for each in Answer), default=Value(9))
+
+
+def _visible_results(request: HttpRequest, run: ValidationRun | None) -> QuerySet[ValidationResult]:
+    """What the run says about the cluster, and about claims that this person may see."""
+    if run is None:
+        return ValidationResult.objects.none()
+    rows = visible(request.user, run.results.exclude(namespace=""), "namespace", permission="claims.view")
+    return run.results.filter(pk__in=rows.values("pk")) | run.results.filter(namespace="")
+
+
+def _claim_url(run: ValidationRun | None, result: ValidationResult) -> str:
+    """The page of the claim that an answer is about; empty for policies and the cluster."""
+    namespace, _, name = result.subject.partition("/")
+    if run is None or not result.namespace or namespace != result.namespace or not name:
+        return ""
+    return reverse("claim", args=[run.cluster.name, namespace, name])

@@ -36,3 +36,7 @@ class Intent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.verb} {self.kind} {self.namespace}/{self.name}"
+
+    @property
+    def state_value(self) -> IntentState:
+        return IntentState(self.state)

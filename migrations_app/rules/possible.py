@@ -1,7 +1,7 @@
 """What can be done with a migration now. `check_x` raises the sentence that the person reads."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.utils import timezone
 
@@ -89,7 +89,7 @@ def check_purge(migration: Migration) -> None:
         raise Refused("Only a released migration whose source volume is kept can be purged.")
     if migration.retain_until and migration.retain_until > timezone.now():
         raise Refused(
-            f"The source volume is kept until {migration.retain_until:%d %b %Y %H:%M} UTC.",
+            f"The source volume is kept until {migration.retain_until:%Y-%m-%d %H:%M} UTC.",
             next="Purge is possible from then on.",
         )
 
@@ -197,29 +197,33 @@ def buttons(migration: Migration, *, allowed: Callable[[str], bool]) -> list[But
     """The actions for the page: each enabled, or disabled with the reason. `allowed` says who may, by permission."""
     found = []
     after_release = not procedure.is_before(migration.current_step, "release")
-    for button, check in _BUTTONS:
-        reason = ""
-        try:
-            check(migration)
-        except Refused as refusal:
-            reason = f"{refusal.reason} {refusal.next}".strip()
-        if reason and (button.verb in _ONLY_WHEN_POSSIBLE or migration.is_finished):
+    for one, check in _BUTTONS:
+        reason = _reason(migration, check)
+        if reason and (one.verb in _ONLY_WHEN_POSSIBLE or migration.is_finished):
             continue
-        if reason and (button.verb in _AFTER_RELEASE) != after_release:
+        if reason and (one.verb in _AFTER_RELEASE) != after_release:
             continue
-        if not reason and not allowed(button.permission):
-            reason = why_not(button.permission, migration.source_namespace)
-        confirm = ""
-        if button.verb == "purge":
-            confirm = migration.application
-        found.append(
-            Button(
-                **{
-                    **button.__dict__,
-                    "enabled": not reason,
-                    "reason": reason,
-                    "type_to_confirm": confirm,
-                }
-            )
-        )
+        found.append(_judged(one, reason, migration, allowed))
     return found
+
+
+def button(migration: Migration, verb: str, *, allowed: Callable[[str], bool]) -> Button:
+    """One action, whether it is possible now or not."""
+    one, check = next((each, check) for each, check in _BUTTONS if each.verb == verb)
+    return _judged(one, _reason(migration, check), migration, allowed)
+
+
+def _reason(migration: Migration, check: Callable[[Migration], None]) -> str:
+    """Why the state does not allow it; empty when it does."""
+    try:
+        check(migration)
+    except Refused as refusal:
+        return f"{refusal.reason} {refusal.next}".strip()
+    return ""
+
+
+def _judged(one: Button, reason: str, migration: Migration, allowed: Callable[[str], bool]) -> Button:
+    if not reason and not allowed(one.permission):
+        reason = why_not(one.permission, migration.source_namespace)
+    confirm = migration.application if one.verb == "purge" else ""
+    return replace(one, enabled=not reason, reason=reason, type_to_confirm=confirm)

@@ -117,7 +117,7 @@ def why_void(request: SignOffRequest) -> str:
     """Why the request no longer holds, or an empty string. Compares what was signed with what is there now."""
     migration = request.migration
     if request.expires_at <= timezone.now():
-        return f"It expired at {request.expires_at:%d %b %Y %H:%M} UTC."
+        return f"It expired at {request.expires_at:%Y-%m-%d %H:%M} UTC."
     now = covers(migration)
     if digest_of(now) != request.covers_digest:
         return "What it covers has changed: " + ", ".join(changed_parts(request.covers, now)) + "."

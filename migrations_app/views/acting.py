@@ -12,8 +12,9 @@ from migrations_app.actions import gates, running
 from migrations_app.models import Migration
 from migrations_app.problems import Stale
 from migrations_app.rules.going_back import roll_back_plan, undo_plan
+from migrations_app.rules.possible import button
 from migrations_app.views import live
-from migrations_app.views.shared import attempt, check_edit, load, person, see_other, typed
+from migrations_app.views.shared import allowed_in, attempt, check_edit, load, person, see_other, typed
 
 _PERMISSION = {"purge": "cleanup.purge"}
 _ACTIONS: dict[str, Callable[..., Any]] = {
@@ -57,6 +58,7 @@ def act(request: HttpRequest, reference: str, verb: str) -> HttpResponse:
             {
                 "migration": migration,
                 "verb": verb,
+                "button": button(migration, verb, allowed=allowed_in(request, migration)),
                 "lines": _lines(migration, verb),
                 "shout": live.shouts(migration),
             },
@@ -92,8 +94,11 @@ def _lines(migration: Migration, verb: str) -> list[str]:
             "Change nothing else: the application stays stopped if it was stopped.",
         ]
     if verb == "purge":
-        volumes = [t.source_volume for t in migration.transfers.all()]
-        return [f"Delete volume {name} and the data in it, for good." for name in volumes]
+        where = migration.source_namespace
+        return [
+            f"Delete volume {t.source_volume} and the data in it, for good. It was {where}/{t.source_name}."
+            for t in migration.transfers.all()
+        ]
     return []
 
 

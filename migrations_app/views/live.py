@@ -21,6 +21,7 @@ from migrations_app import procedure
 from migrations_app.models import Course, LogLine, Migration, StepRun
 from migrations_app.rules.possible import buttons
 from migrations_app.states import State, StepState, Verdict
+from migrations_app.views import loglines
 from migrations_app.views.shared import allowed_in, load
 
 # Longer than this without a word from a mover, and the page says so.
@@ -29,7 +30,7 @@ SILENT = timedelta(seconds=15)
 BUSY_POLL_S, SLOW_POLL_S = 1, 5
 LOG_LINES = 400
 # A line may be as long as a mover likes; the download has all of it.
-LINE_CHARACTERS = 2000
+LINE_CHARACTERS = 4000
 
 
 @needs("migrations.view")
@@ -59,7 +60,8 @@ def frame(request: HttpRequest, found: Migration, tab: str) -> dict[str, Any]:
         "state": found.state_value,
         "doing": "" if found.is_finished else course or found.step.title,
         "tab": tab,
-        "buttons": buttons(found, allowed=allowed_in(request, found)),
+        # A draft is acted on in the wizard.
+        "buttons": [] if found.is_draft else buttons(found, allowed=allowed_in(request, found)),
         "may_edit": can(request.user, "migrations.edit", namespace=found.source_namespace),
         "shout": shouts(found),
     }
@@ -72,9 +74,11 @@ def shouts(found: Migration) -> bool:
 
 def _progress(found: Migration) -> dict[str, Any]:
     seconds = poll_s(found)
+    transfers = [(t, progress_of(found, t.progress)) for t in found.transfers.all()]
     return {
         "phases": phases(found),
-        "transfers": [(t, progress_of(found, t.progress)) for t in found.transfers.all()],
+        "transfers": transfers,
+        "moving": any(progress for _, progress in transfers),
         "course_runs": found.runs.exclude(step__in=procedure.KEYS).order_by("id"),
         "poll_s": seconds,
         # Without JavaScript the whole page loads anew: only while something happens, and nobody could be typing.
@@ -136,8 +140,10 @@ def progress_of(found: Migration, said: dict[str, Any]) -> dict[str, Any] | None
     eta = (total - done) / rate if rate and total and total > done else None
     return {
         **said,
+        "phase": loglines.phase(said.get("phase", "")),
         "rate": rate,
         "eta_s": eta,
+        "percent": min(100, 100 * done // total) if total else None,
         "silent_s": silent.total_seconds() if silent > SILENT else None,
     }
 
@@ -192,9 +198,9 @@ def logs(request: HttpRequest, reference: str) -> HttpResponseBase:
             content_type="text/plain; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="{name}"'},
         )
-    lines = list(
-        shown.defer("text").annotate(beginning=Left("text", LINE_CHARACTERS)).order_by("-id")[:LOG_LINES]
-    )[::-1]
+    rows = shown.defer("text").annotate(beginning=Left("text", LINE_CHARACTERS)).order_by("-id")[:LOG_LINES]
+    prefix = f"hf-{found.reference}-"
+    lines = [(line, line.job.removeprefix(prefix), loglines.sentence(line.beginning)) for line in rows][::-1]
     context = {
         "jobs": jobs,
         "job": job,

@@ -116,7 +116,20 @@ def _frame(request: HttpRequest, migration: Migration, page: str) -> dict[str, A
         "state": migration.state_value,
         "pages": [(key, label, f"wizard-{key}", keys.index(key) < keys.index(page)) for key, label in PAGES],
         "page": page,
+        "claims_so_far": _claims_of(migration),
     }
+
+
+def _claims_of(migration: Migration) -> list[dict[str, Any]]:
+    """Each claim of the draft with what the watcher knows of it now: the draft itself learns it at the checks."""
+    transfers = list(migration.transfers.all())
+    rows = Claim.objects.present().filter(
+        cluster=migration.cluster,
+        namespace=migration.source_namespace,
+        name__in=[t.source_name for t in transfers],
+    )
+    known = {claim.name: claim for claim in rows}
+    return [{"transfer": t, "claim": known.get(t.source_name)} for t in transfers]
 
 
 def _focus(form: forms.Form) -> forms.Form:
@@ -219,7 +232,12 @@ def destination(request: HttpRequest, reference: str) -> HttpResponse:
     names = permissions.visible(
         request.user, NamespaceFact.objects.filter(**present), "name", permission="migrations.edit"
     )
-    context = {"form": _focus(form), "namespaces": list(names.values_list("name", flat=True))}
+    so_far = {row["transfer"].pk: row["claim"] for row in _claims_of(migration)}
+    context = {
+        "form": _focus(form),
+        "rows": [{**row, "claim": so_far.get(row["transfer"].pk)} for row in form.rows()],
+        "namespaces": list(names.values_list("name", flat=True)),
+    }
     status = 422 if form.errors else 200
     return render(
         request,

@@ -77,6 +77,7 @@
   function followLogs() {
     document.querySelectorAll("[data-follow]").forEach(function (log) {
       if (log.dataset.follow !== "off") log.scrollTop = log.scrollHeight;
+      showFollowing(log);
     });
   }
   document.addEventListener("scroll", function (event) {
@@ -84,7 +85,21 @@
     if (!(log instanceof Element) || !log.matches("[data-follow]")) return;
     var atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 24;
     log.dataset.follow = atEnd ? "on" : "off";
+    showFollowing(log);
   }, true);
+  function showFollowing(log) {
+    var note = document.getElementById(log.id + "-following");
+    if (note) note.hidden = log.dataset.follow !== "off";
+  }
+  on("click", "[data-follow-again]", function (event, button) {
+    var log = document.getElementById(button.dataset.followAgain);
+    if (!log) return;
+    log.dataset.follow = "on";
+    log.scrollTop = log.scrollHeight;
+    showFollowing(log);
+    log.focus();
+  });
+  on("click", "[data-print]", function () { window.print(); });
 
   // An address that is passed on holds what was asked for, not every empty field of the form.
   document.addEventListener("htmx:configRequest", function (event) {

@@ -59,13 +59,15 @@
 
   // "9 s ago" grows while the page stands still, so that an old page cannot look fresh.
   function words(seconds) {
-    var parts = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]], shown = [];
+    var parts = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]], shown = [], left = 2;
     parts.forEach(function (part) {
       var number = Math.floor(seconds / part[0]);
       seconds -= number * part[0];
-      if (number) shown.push(number + " " + part[1]);
+      if (!number && left === 2) return;
+      if (number && left > 0) shown.push(number + " " + part[1]);
+      left -= 1;
     });
-    return shown.slice(0, 2).join(" ") || "0 s";
+    return shown.join(" ") || "0 s";
   }
   setInterval(function () {
     if (document.hidden || !document.getSelection().isCollapsed) return;

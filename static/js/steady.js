@@ -7,6 +7,7 @@
   var KEPT = { DETAILS: ["open"], TEXTAREA: [], SELECT: [] };
 
   function kept(element, name) {
+    if (name === "hidden" && element.hasAttribute("data-scripted")) return true;
     return name === "data-follow" || (KEPT[element.nodeName] || []).indexOf(name) >= 0;
   }
 

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from config import logs
-from dashboard.views import overview
+from dashboard import standing
 from tests.pages.conftest import SignedIn
 
 pytestmark = pytest.mark.django_db
@@ -18,7 +18,7 @@ def test_an_unexpected_error_shows_an_id_that_is_in_the_log(
     def broken(_: object) -> list[object]:
         raise RuntimeError("a secret of the inside")
 
-    monkeypatch.setattr(overview, "_risks", broken)
+    monkeypatch.setattr(standing, "by_path", broken)
     viewer = signed_in("viewer")
     viewer.raise_request_exception = False
     caplog.handler.addFilter(logs.RequestId())

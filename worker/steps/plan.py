@@ -222,5 +222,5 @@ def predicted_outage(transfers: list[Transfer]) -> dict[str, Any]:
     return {
         "least_s": 30,
         "most_s": int(60 + longest),
-        "basis": f"claims of {capacity} bytes in all, read twice at {ASSUMED_RATE // 1024**2} MiB/s if they are full; less after a warm pass",
+        "basis": f"claims of {capacity / 1024**3:.3g} GiB in all, read twice at {ASSUMED_RATE // 1024**2} MiB/s if they are full; less after a warm pass",
     }

@@ -31,5 +31,5 @@ def tick(context: Context) -> Outcome:
         )
     return Keep(
         until,
-        f"The source volumes are kept until {until:%d %b %Y %H:%M} UTC. Undo is possible until they are purged.",
+        f"The source volumes are kept until {until:%Y-%m-%d %H:%M} UTC. Undo is possible until they are purged.",
     )

@@ -49,7 +49,7 @@ class Copy:
         if number < passes:
             context.memory.update({"pass": number + 1, "read": False, "nodes": None})
             return Again(f"Warm pass {number + 1} of {passes} begins.", after_s=0.1)
-        return Done(f"{passes} warm passes.")
+        return Done("1 warm pass." if passes == 1 else f"{passes} warm passes.")
 
     def fill(self, context: Context) -> Outcome:
         """The final pass, on a source that nothing uses."""
