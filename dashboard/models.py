@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from dashboard.models_protecting import GitDeclaration, ProtectionChange
 from dashboard.states import (
+    AT_RISK,
     Answer,
     CheckKind,
     Connection,
@@ -87,7 +88,7 @@ class ClaimQuerySet(models.QuerySet["Claim"]):
 
     def at_risk(self) -> ClaimQuerySet:
         """Present claims with a path of deletion that nothing, or nothing known, guards."""
-        return self.present().filter(weakest__in=[Protection.UNPROTECTED, Protection.UNKNOWN])
+        return self.present().filter(weakest__in=AT_RISK)
 
 
 class Claim(models.Model):

@@ -10,7 +10,7 @@ from django.http import QueryDict
 
 from accounts.permissions import Person, visible
 from dashboard.models import DELETION_PATHS, Claim, GitOpsFact, NamespaceFact
-from dashboard.states import Drift, Owner, Protection
+from dashboard.states import AT_RISK, Drift, Owner, Protection
 
 PATHS = dict(DELETION_PATHS)
 PHASES = ("Bound", "Pending", "Lost", "Terminating")
@@ -135,7 +135,7 @@ def find(rows: QuerySet[Claim], filters: Filters, *, moving: QuerySet[Any]) -> Q
     if filters.drift:
         rows = rows.filter(drift=filters.drift)
     if filters.risk == "any":
-        rows = rows.filter(weakest__in=[Protection.UNPROTECTED, Protection.UNKNOWN])
+        rows = rows.filter(weakest__in=AT_RISK)
     elif filters.risk == "orphan":
         rows = rows.filter(owner_kind=Owner.ORPHAN)
     elif filters.risk == "moving":

@@ -33,6 +33,10 @@ class Protection(TextChoices):
         return ["unprotected", "unknown", "partial", "protected", "not-applicable"].index(self.value)
 
 
+# A path that nothing, or nothing known, guards.
+AT_RISK = (Protection.UNPROTECTED, Protection.UNKNOWN)
+
+
 class Owner(TextChoices):
     """Who made a claim, and would make or delete it again."""
 

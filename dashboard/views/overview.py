@@ -14,7 +14,7 @@ from accounts.permissions import can, visible
 from dashboard import standing
 from dashboard.models import Claim, Cluster, GitOpsFact, ValidationRun
 from dashboard.queries import visible_gitops
-from dashboard.states import Answer, RunState
+from dashboard.states import AT_RISK, Answer, RunState
 from dashboard.views.parts import render_part
 from migrations_app.models import Migration
 from migrations_app.states import FINISHED, NEEDS_A_PERSON, TICKING, State
@@ -51,7 +51,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "ended": moves.filter(state__in=_ENDED).order_by("-changed_at")[:5],
         "paths": standing.by_path(claims),
         "risks": standing.other_risks(claims),
-        "at_risk": claims.at_risk().count(),
+        "at_risk": claims.filter(weakest__in=AT_RISK).count(),
         "claim_count": claims.count(),
         "connections": Cluster.objects.all(),
         "troubled": gitops.filter(_troubled())[:10],
