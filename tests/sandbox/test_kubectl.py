@@ -12,6 +12,7 @@ import pytest
 from sandbox.client import Client
 from sandbox.kinds import PODS
 from tests.sandbox.api_process import Api, running_api
+from tests.support.cluster_process import Sandbox
 
 KUBECTL = os.environ.get("HOLDFAST_KUBECTL") or shutil.which("kubectl")
 CLAIM = """
@@ -23,8 +24,8 @@ spec: {accessModes: [ReadWriteOnce], storageClassName: none, resources: {request
 
 
 class Kubectl:
-    def __init__(self, api: Api, home: Path) -> None:
-        self._environment = {**os.environ, "KUBECONFIG": str(api.kubeconfig), "HOME": str(home)}
+    def __init__(self, kubeconfig: Path, home: Path) -> None:
+        self._environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "HOME": str(home)}
 
     def __call__(self, *arguments: str, given: str = "", fails: bool = False) -> str:
         done = subprocess.run(
@@ -53,7 +54,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
 
 @pytest.fixture(scope="module")
 def kubectl(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
-    made = Kubectl(api, tmp_path_factory.mktemp("home"))
+    made = Kubectl(api.kubeconfig, tmp_path_factory.mktemp("home"))
     made("create", "namespace", "shop")
     return made
 
@@ -210,3 +211,25 @@ def test_get_watch_shows_changes(kubectl: Kubectl) -> None:
     assert watching.stdout.readline().strip() == "configmap/watched"
     watching.terminate()
     watching.wait(10)
+
+
+def test_with_controllers_a_job_runs_and_a_protected_claim_stays(sandbox: Sandbox, tmp_path: Path) -> None:
+    kubectl = Kubectl(sandbox.kubeconfig, tmp_path)
+    shown = kubectl("delete", "pvc", "photos-library", "-n", "media", fails=True)
+    assert "denied the request" in shown
+    assert "prevent-protected-pvc-deletion" in shown
+    assert "Used By:" in kubectl("describe", "pvc", "photos-library", "-n", "media")
+
+    where = ("-n", "kubectl-jobs")
+    kubectl("create", "namespace", "kubectl-jobs")
+    kubectl("create", "job", "speak", "--image=alpine", *where, "--", "sh", "-c", "echo one; echo two")
+    assert "condition met" in kubectl(
+        "wait", "--for=condition=complete", "job/speak", *where, "--timeout=60s"
+    )
+    assert kubectl("logs", "job/speak", *where) == "one\ntwo\n"
+    claim = CLAIM.replace("namespace: shop", "namespace: kubectl-jobs").replace("none", "ceph-block")
+    kubectl("apply", "-f", "-", given=claim)
+    kubectl("wait", "--for=jsonpath={.status.phase}=Bound", "pvc/data", *where, "--timeout=60s")
+    assert "denied the request" in kubectl("delete", "pvc", "data", *where, fails=True)
+    kubectl("annotate", "pvc", "data", *where, "kustomize.toolkit.fluxcd.io/prune-")
+    assert "deleted" in kubectl("delete", "pvc", "data", *where, "--timeout=60s")
