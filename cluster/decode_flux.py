@@ -188,6 +188,7 @@ def helm_release(item: HelmReleaseW, resource: Resource) -> HelmRelease:
         suspended=bool(spec.suspend),
         remote=spec.kube_config is not None,
         inventory=inventory(status),
+        keeps_inventory=status.inventory is not None,
         conditions=conditions(status.conditions),
         observed_generation=status.observed_generation or 0,
         handled_token=status.last_handled_reconcile_at or "",

@@ -81,6 +81,9 @@ class HelmRelease(Object):
     suspended: bool = False
     remote: bool = False
     inventory: tuple[InventoryEntry, ...] = ()
+    keeps_inventory: bool = (
+        False  # helm-controller does since 1.5: without it an empty inventory says nothing
+    )
     conditions: tuple[Condition, ...] = ()
     observed_generation: int = 0
     handled_token: str = ""

@@ -1,12 +1,14 @@
-"""HelmReleases, as far as suspension, ownership and inventory need them: nothing is rendered.
+"""HelmReleases, as far as suspension, ownership and inventory need them.
 
-The sandbox's charts are plain manifests: what carries the release's owner labels is its inventory.
+A release whose values list manifests makes them (`charts`). Of others nothing is rendered: what carries the release's owner
+labels is its inventory.
 """
 
 from __future__ import annotations
 
 from sandbox.client import ApiError, Client, Object
-from sandbox.flux import conditions, inventory
+from sandbox.flux import charts, conditions, inventory
+from sandbox.flux.charts import MANAGER, NAME_LABEL, NAMESPACE_LABEL
 from sandbox.flux.metadata import REQUESTED_AT
 from sandbox.flux.values import dig, seconds
 from sandbox.kinds import (
@@ -19,9 +21,6 @@ from sandbox.kinds import (
     STATEFUL_SETS,
 )
 
-MANAGER = "helm-controller"
-NAME_LABEL = "helm.toolkit.fluxcd.io/name"
-NAMESPACE_LABEL = "helm.toolkit.fluxcd.io/namespace"
 _KINDS = (CONFIG_MAPS, SECRETS, SERVICES, PERSISTENT_VOLUME_CLAIMS, DEPLOYMENTS, STATEFUL_SETS)
 
 
@@ -34,7 +33,10 @@ class HelmReconciler:
     def reconcile(self, key: tuple[str, str]) -> float | None:
         """Seconds until the next pass, or None when there will be none by itself."""
         item = self._client.find(HELM_RELEASES, key[1], key[0])
-        if item is None or item["metadata"].get("deletionTimestamp"):
+        if item is None:
+            return None
+        if item["metadata"].get("deletionTimestamp"):
+            charts.uninstall(self._client, item)
             return None
         status = dict(item.get("status") or {})
         suspended = bool(dig(item, "spec", "suspend"))
@@ -47,7 +49,11 @@ class HelmReconciler:
 
     def _observe(self, item: Object, status: Object) -> None:
         generation = item["metadata"].get("generation", 1)
-        status["inventory"] = inventory.dump(self._owned(item))
+        if charts.renders(item):
+            charts.add_finalizer(self._client, item)
+            status["inventory"] = inventory.dump(charts.upgrade(self._client, item))
+        else:
+            status["inventory"] = inventory.dump(self._owned(item))
         status["observedGeneration"] = generation
         chart = dig(item, "spec", "chart", "spec", default={})
         name = f"{chart.get('chart', 'chart')}@{chart.get('version', '1.0.0')}"

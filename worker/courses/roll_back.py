@@ -207,18 +207,33 @@ def _unreserve(context: Context, transfer: Transfer, volume: Volume, held: Claim
 
 
 def _restore_source_volumes(context: Context) -> Outcome | None:
-    """Release sets Retain before it begins to delete; when it did not begin, the policy goes back."""
+    """Release sets Retain before it begins to delete; when it did not begin, the policy goes back.
+
+    Not where the volume has lost its claim meanwhile: with another policy the data would be gone at once.
+    """
     for intent in _intents(context, "release/retain/"):
         volume = context.cluster.get_volume(intent.name)
-        if (
-            volume is not None
-            and volume.uid == intent.uid
-            and volume.reclaim_policy != intent.before["reclaim_policy"]
-        ):
-            _set_policy(context, volume, intent.before["reclaim_policy"])
+        wanted = intent.before["reclaim_policy"]
+        if volume is not None and volume.uid == intent.uid and volume.reclaim_policy != wanted:
+            if not _is_claimed(context, volume):
+                left = [*context.memory.get("left_retained", []), volume.name]
+                context.remember(left_retained=left)
+                _undone(intent)
+                continue
+            _set_policy(context, volume, wanted)
             return Again(f"Volume {volume.name} has its reclaim policy again.", after_s=0.1)
         _undone(intent)
     return None
+
+
+def _is_claimed(context: Context, volume: Volume) -> bool:
+    """Whether a source claim holds the volume, and stays."""
+    for transfer in context.transfers:
+        claim = context.cluster.get_claim(context.migration.source_namespace, transfer.source_name)
+        held = volume.claim_ref is not None and claim is not None and volume.claim_ref.uid == claim.uid
+        if held and volume.phase == "Bound" and claim is not None and not claim.deleting:
+            return True
+    return False
 
 
 def _restore_workloads(context: Context) -> Outcome | None:
@@ -281,9 +296,14 @@ def _finish(context: Context) -> Outcome:
         context.keep("outage_ended_at")
     left = context.memory.get("left_suspended", [])
     context.evidence("rolled-back", {"kept_volumes": kept, "left_suspended": left})
-    said = ["Everything is as it was."]
+    said = [
+        "Everything else is as it was." if context.memory.get("left_retained") else "Everything is as it was."
+    ]
     if kept:
         said.append(f"Kept for you, since the application may have written to it: {', '.join(kept)}.")
+    retained = context.memory.get("left_retained", [])
+    if retained:
+        said.append(f"Left on Retain, since the claim is gone: {', '.join(retained)}.")
     if left:
         said.append(f"Left suspended, since somebody else changed it meanwhile: {', '.join(left)}.")
     return Done(" ".join(said))

@@ -191,7 +191,7 @@ def _check_claim(context: Context, transfer: Transfer, claim: Claim, volume: Vol
 def _restore_policy(context: Context, transfer: Transfer) -> Outcome | None:
     """The volume gets the policy back that it had, unless Flux could still delete its claim: then it stays on Retain."""
     volume = context.cluster.get_volume(transfer.source_volume)
-    if volume is None or _exempt(context):
+    if volume is None or volume.phase != "Bound" or _exempt(context):
         return None
     was = volume.annotations.get(WAS_POLICY, "")
     if was and volume.reclaim_policy != was:

@@ -49,7 +49,9 @@ def remaining(context: Context) -> list[Transfer]:
     return found
 
 
-def vanished(transfer: Transfer) -> Stop:
+def vanished(context: Context, transfer: Transfer) -> Stop:
+    """Somebody else deleted it. From here on Undo is the way back, since there is nothing left to roll back to."""
+    context.evidence("claim-vanished", {"claim": transfer.source_name, "uid": transfer.source_uid}, transfer)
     return Stop(
         Problem(
             f"Claim {transfer.source_name} was deleted before its time, not by Holdfast.",

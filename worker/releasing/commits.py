@@ -69,7 +69,7 @@ def _check_exempted(context: Context) -> Outcome | None:
     for transfer in context.transfers:
         claim = claims.get(context, transfer)
         if claim is None:
-            return claims.vanished(transfer)
+            return claims.vanished(context, transfer)
         if not isinstance(claim, Claim):
             return claim
         mark = flux_protected(claim.labels, claim.annotations)

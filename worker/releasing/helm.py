@@ -73,11 +73,11 @@ def _keep_all(context: Context) -> Outcome | None:
     for transfer in context.transfers:
         claim = claims.get(context, transfer)
         if claim is None:
-            return claims.vanished(transfer)
+            return claims.vanished(context, transfer)
         if not isinstance(claim, Claim):
             return claim
         if claim.deleting:
-            return claims.vanished(transfer)
+            return claims.vanished(context, transfer)
         if claim.annotations.get("helm.sh/resource-policy") != "keep":
             context.act(
                 key=f"release/keep/{claim.name}",
@@ -97,9 +97,9 @@ def _flux(context: Context) -> Outcome | None:
     release = _release(context)
     if release is None:
         return None
-    if release.inventory and not any(_held(release, context, t) for t in context.transfers):
+    if release.keeps_inventory and not any(_held(release, context, t) for t in context.transfers):
         return None
-    if not release.inventory and _confirmed(context):
+    if not release.keeps_inventory and _confirmed(context):
         return None
     if release.suspended and not suspension.ours(context, release):
         return Wait(
@@ -119,7 +119,7 @@ def _plain(context: Context) -> Outcome | None:
 
 
 def _then(context: Context, release: HelmRelease) -> str:
-    if release.inventory:
+    if release.keeps_inventory:
         return ""
     context.memory["asked"] = True
     return " It keeps no inventory in which that could be seen: continue when Helm has applied it."

@@ -88,7 +88,7 @@ def _check_dropped(context: Context) -> Outcome | None:
         if claim is None and claims.began(context):
             continue
         if claim is None:
-            return claims.vanished(transfer)
+            return claims.vanished(context, transfer)
         if not isinstance(claim, Claim):
             return claim
         if arriving.holds(kustomization, context, transfer) and transfer.declared_in_git:

@@ -32,11 +32,11 @@ def leave_all(context: Context) -> Outcome | None:
             continue
         claim = claims.get(context, transfer)
         if claim is None:
-            return claims.vanished(transfer)
+            return claims.vanished(context, transfer)
         if not isinstance(claim, Claim):
             return claim
         if claim.deleting:
-            return claims.vanished(transfer)
+            return claims.vanished(context, transfer)
         left = claims.leave(context, transfer, claim)
         if left is not None:
             return left

@@ -24,7 +24,8 @@ HASH_HOLDS = timedelta(minutes=15)
 def check(context: Context) -> Outcome | None:
     """None while nothing uses the source, and it has hashed to what was proven in this attempt."""
     remaining = claims.remaining(context) if claims.began(context) else context.transfers
-    still = stillness.check(context, remaining)
+    gone = next((t for t in remaining if _is_gone(context, t)), None)
+    still = claims.vanished(context, gone) if gone else stillness.check(context, remaining)
     if still is not None:
         signature.void(context, "The source is in use again or was replaced: it may have been written to.")
         return still
@@ -42,6 +43,14 @@ def check(context: Context) -> Outcome | None:
         return left
     context.memory["hashed_at"] = timezone.now().isoformat()
     return Again("The source still hashes to what was proven.", after_s=0.1)
+
+
+def _is_gone(context: Context, transfer: Transfer) -> bool:
+    """The claim was deleted when its volume was on Retain already: that is what Undo mends."""
+    claim = context.cluster.get_claim(context.migration.source_namespace, transfer.source_name)
+    volume = context.cluster.get_volume(transfer.source_volume)
+    kept = volume is not None and volume.uid == transfer.source_volume_uid
+    return claim is None and kept and volume is not None and volume.reclaim_policy == "Retain"
 
 
 def again(context: Context) -> Outcome | None:
