@@ -61,6 +61,7 @@ class CommonMetadataW(Struct):
 
 
 class NamedW(Struct):
+    kind: str | None = None
     name: str | None = None
 
 
@@ -160,7 +161,7 @@ def kustomization(item: KustomizationW, resource: Resource) -> Kustomization:
         common_annotations=common.annotations or {},
         common_labels=common.labels or {},
         substitute=after.substitute or {},
-        substitute_from=tuple(one.name or "" for one in after.substitute_from or ()),
+        substitute_from=tuple(f"{one.kind} {one.name}" for one in after.substitute_from or ()),
         deletion_policy=spec.deletion_policy or "MirrorPrune",
         depends_on=tuple((d.namespace or namespace, d.name or "") for d in spec.depends_on or ()),
         remote=spec.kube_config is not None,

@@ -161,10 +161,9 @@ def autoscaler(item: wire.AutoscalerW, resource: Resource) -> Autoscaler:
     spec = item.spec
     keda = resource.kind == "ScaledObject"
     annotations = item.metadata.annotations or {}
-    paused = (
-        annotations.get("autoscaling.keda.sh/paused") == "true"
-        or "autoscaling.keda.sh/paused-replicas" in annotations
-    )
+    # Paused at another number than 0 it would bring those replicas back.
+    at = annotations.get("autoscaling.keda.sh/paused-replicas")
+    paused = at == "0" or (at is None and annotations.get("autoscaling.keda.sh/paused") == "true")
     return Autoscaler(
         **meta(item, resource),
         target_kind=spec.scale_target_ref.kind or "Deployment",

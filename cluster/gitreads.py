@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import re
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from msgspec import Struct, field
 
 from cluster import decode_flux, decode_policies
 from cluster.answers import Asked
 from cluster.base import Ref
 from cluster.decode_policies import PolicyW, WebhooksW
-from cluster.errors import ClusterError, Forbidden
+from cluster.errors import ClusterError, Forbidden, NotFound
 from cluster.flux import GitSource, HelmRelease, Kustomization
 from cluster.listing import Noun, W
 from cluster.policies import Admission
 from cluster.reads import Reads
 
 V = TypeVar("V")
+
+
+class ManagerW(Struct, rename="camel"):
+    manager: str = ""
+    fields_v1: dict[str, Any] | None = field(default=None, name="fieldsV1")
+
+
+class ManagedMetaW(Struct, rename="camel"):
+    managed_fields: list[ManagerW] | None = None
+
+
+class ManagedW(Struct):
+    metadata: ManagedMetaW = field(default_factory=ManagedMetaW)
+
+
 KUSTOMIZATION = Noun("Kustomization", decode_flux.KustomizationW, decode_flux.kustomization)
 HELM_RELEASE = Noun("HelmRelease", decode_flux.HelmReleaseW, decode_flux.helm_release)
 SOURCE = Noun("GitRepository", decode_flux.SourceW, decode_flux.source)
@@ -43,6 +60,21 @@ class GitReads(Reads):
 
     def list_helm_releases(self, *, fresh: bool = True) -> list[HelmRelease]:
         return self._list(HELM_RELEASE, fresh=fresh)
+
+    def suspend_stated_by(self, kind: str, namespace: str, name: str) -> tuple[str, ...]:
+        """The field managers that state spec.suspend of a Kustomization or HelmRelease, by managedFields; empty when none or gone.
+
+        Flux's `kustomize-controller` among them: Git states the field, and the next pass of the parent sets it again (A4).
+        """
+        resource = self.resource(kind)
+        ref = Ref(resource.api_version, kind, namespace, name)
+        try:
+            found = self._read(resource.path(namespace, name), {}, ManagedW, Asked("get", ref))
+        except NotFound:
+            return ()
+        owners = found.metadata.managed_fields or []
+        stating = [one for one in owners if "f:suspend" in ((one.fields_v1 or {}).get("f:spec") or {})]
+        return tuple(dict.fromkeys(one.manager for one in stating))
 
     def get_git_source(self, namespace: str, name: str, kind: str = "GitRepository") -> GitSource | None:
         """A source of the source controller; kind: GitRepository, OCIRepository or Bucket."""

@@ -192,9 +192,14 @@ class Writes(Reads):
         resource_version: str = "",
         annotations: Annotations | None = None,
     ) -> str:
-        """Sets spec.suspend of a Kustomization, HelmRelease, GitRepository, CronJob or Job. The new resourceVersion."""
+        """Sets spec.suspend of a Kustomization, HelmRelease, GitRepository, CronJob or Job. The new resourceVersion.
+
+        Resuming takes the field of Flux's kinds away, as the flux program does: a `false` of ours would hide from their
+        parent, and from us, that Git states it.
+        """
         ref = self._ref(kind, namespace, name)
-        content: dict[str, Any] = {"spec": {"suspend": value}}
+        resumed = False if kind in {"CronJob", "Job"} else None
+        content: dict[str, Any] = {"spec": {"suspend": True if value else resumed}}
         if annotations:
             content["metadata"] = {"annotations": dict(annotations)}
         return self._merge(ref, content, resource_version).resource_version or ""

@@ -61,8 +61,13 @@ def _current(found: Found, where: str) -> Mapping[str, str]:
 
 
 def _not_ignored(found: Found) -> None:
-    """Flux does not apply an object that is ignored: the annotation would never reach the cluster."""
+    """Flux does not apply an object that is ignored: the annotation would never reach the cluster. Of a variable nobody can tell."""
     for present in (found.declaration.annotations, found.declaration.labels):
+        if "${" in present.get(PRUNE_KEY, ""):
+            raise Refusal(
+                Reason.TEMPLATED, f"{found.declaration.ref} has {PRUNE_KEY}: {present[PRUNE_KEY]}, which a variable fills in.",
+                path=found.instance.path, next_step="State the value itself first.",
+            )  # fmt: skip
         for key, value in ((RECONCILE_KEY, "disabled"), (SSA_KEY, "ignore"), (SSA_KEY, "ifnotpresent")):
             if present.get(key, "").lower() == value:
                 raise Refusal(

@@ -57,6 +57,7 @@ def _stated(path: str, root: Node) -> Stated:
         name_prefix=root.text("spec", "namePrefix"),
         name_suffix=root.text("spec", "nameSuffix"),
         substitute=root.texts("spec", "postBuild", "substitute"),
+        substitute_from=tuple(f"{item.text('kind')} {item.text('name')}" for item in sources),
         components=tuple(item.real.value for item in root.elements("spec", "components")),
         patches=patches,
         common_annotations=root.texts("spec", "commonMetadata", "annotations"),

@@ -73,11 +73,7 @@ def _absent(ref: ObjectRef, flux: FluxPath, walk: Walk, matching: list[Instance]
         )
     for each in walk.instances:
         if "${" in each.name or "${" in each.namespace:
-            return Refusal(
-                Reason.TEMPLATED,
-                f"{each.path} declares a {ref.kind} whose name {each.namespace}/{each.name} holds variables.",
-                path=each.path, next_step="Give the variables of spec.postBuild (--set NAME=VALUE).",
-            )  # fmt: skip
+            return _templated(ref, flux, each)
     if walk.blind:
         first = walk.blind[0]
         return Refusal(
@@ -85,6 +81,23 @@ def _absent(ref: ObjectRef, flux: FluxPath, walk: Walk, matching: list[Instance]
             next_step="It may be declared there; edit it where it comes from.",
         )  # fmt: skip
     return _not_found(ref, directory, walk)
+
+
+def _templated(ref: ObjectRef, flux: FluxPath, each: Instance) -> Refusal:
+    """The variables of a name are not all known: where they come from decides what a person can do."""
+    what = f"{each.path} declares a {ref.kind} whose name {each.namespace}/{each.name} holds variables"
+    if not flux.substitute_from:
+        return Refusal(
+            Reason.TEMPLATED, f"{what}.", path=each.path,
+            next_step="Give the variables of spec.postBuild (--set NAME=VALUE).",
+        )  # fmt: skip
+    return Refusal(
+        Reason.TEMPLATED,
+        f"{what} that {', '.join(flux.substitute_from)} may give (spec.postBuild.substituteFrom), which are not read.",
+        path=each.path,
+        next_step="State the variables in spec.postBuild.substitute, which win over these, or make the change by hand "
+        "(python -m gitops ... --set NAME=VALUE).",
+    )
 
 
 def _not_found(ref: ObjectRef, directory: str, walk: Walk) -> Refusal:

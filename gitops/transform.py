@@ -100,7 +100,7 @@ def after_build(flux: FluxPath, instances: list[Instance]) -> None:
     _stamp(flux.common_labels, instances, "the Flux Kustomization", "flux", "labels")
     for instance in instances:
         instance.built_name = instance.name
-        _substitute(instance, flux.substitute)
+        _substitute(instance, flux.substitute, certain=not flux.substitute_from)
 
 
 def _namespace(namespace: str, instances: Iterable[Instance]) -> None:
@@ -376,20 +376,25 @@ def _transformer_patches(walker: Walker, level: Kustomization, path: str, node: 
 _VARIABLE = re.compile(r"\$\{(\w+)(?::?([-=])([^{}]*))?\}")
 
 
-def _substitute(instance: Instance, values: Mapping[str, str]) -> None:
+def _substitute(instance: Instance, values: Mapping[str, str], *, certain: bool) -> None:
     if instance.annotations.get("kustomize.toolkit.fluxcd.io/substitute", "").lower() == "disabled":
         return
-    instance.name = substituted(instance.name, values)
-    instance.namespace = substituted(instance.namespace, values)
+    instance.name = substituted(instance.name, values, certain=certain)
+    instance.namespace = substituted(instance.namespace, values, certain=certain)
 
 
-def substituted(text: str, values: Mapping[str, str]) -> str:
-    """Text with variables filled in as ``spec.postBuild`` does; unknown ones without a default stay as written."""
+def substituted(text: str, values: Mapping[str, str], *, certain: bool = True) -> str:
+    """Text with variables filled in as ``spec.postBuild`` does; unknown ones without a default stay as written.
+
+    Where not all values are known (``certain`` is false), those with a default stay as written, too.
+    """
 
     def fill(found: re.Match[str]) -> str:
         name, operator, default = found.groups()
         if values.get(name):
             return values[name]
+        if not certain:
+            return found.group()
         return default if operator else values.get(name, found.group())
 
     previous = ""

@@ -34,7 +34,8 @@ class ObjectRef:
 class FluxPath:
     """What a Flux Kustomization applies: ``spec.path`` and the options of it that change names and annotations.
 
-    ``substitute`` holds ``spec.postBuild`` variables, those of ``substituteFrom`` included where they are known.
+    ``substitute`` holds ``spec.postBuild`` variables, which win over those of ``substituteFrom``. ``substitute_from`` names the
+    ConfigMaps and Secrets of the latter: their variables are not known here, so not even a default of one is certain.
     ``source`` is the name in ``spec.sourceRef``: with it, Flux Kustomizations of other sources are not taken for users
     of the same directory. ``patches`` are the bodies of ``spec.patches`` as (target, patch text); ``common_annotations`` and
     ``common_labels`` those of ``spec.commonMetadata``.
@@ -45,6 +46,7 @@ class FluxPath:
     name_prefix: str = ""
     name_suffix: str = ""
     substitute: Mapping[str, str] = field(default_factory=dict)
+    substitute_from: tuple[str, ...] = ()
     components: tuple[str, ...] = ()
     patches: tuple[tuple[Mapping[str, str], str], ...] = ()
     common_annotations: Mapping[str, str] = field(default_factory=dict)

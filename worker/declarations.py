@@ -75,6 +75,7 @@ def flux_path(facts: dict[str, Any]) -> FluxPath:
         name_prefix=facts.get("name_prefix", ""),
         name_suffix=facts.get("name_suffix", ""),
         substitute=facts.get("substitute", {}),
+        substitute_from=tuple(facts.get("substitute_from", ())),
         components=tuple(facts.get("components", ())),
         patches=tuple((target, patch) for target, patch in facts.get("patches", ())),
         common_annotations=facts.get("common_annotations", {}),

@@ -69,6 +69,7 @@ def flux_of(kustomization: Kustomization) -> FluxPath:
         name_prefix=kustomization.name_prefix,
         name_suffix=kustomization.name_suffix,
         substitute=kustomization.substitute,
+        substitute_from=kustomization.substitute_from,
         components=kustomization.components,
         patches=tuple((dict(target), patch) for target, patch in kustomization.patches),
         common_annotations=kustomization.common_annotations,

@@ -73,7 +73,8 @@ def _work(context: Context) -> Outcome:
     except ClusterError as error:
         return Stop(_problem(error))
     except GitOpsError as error:
-        by_hand = getattr(error, "by_hand", "") or error.command
+        # What to do by hand, or what would have been pushed: a conflict is shown, never forced.
+        by_hand = getattr(error, "by_hand", "") or getattr(error, "diff", "") or error.command
         return Stop(
             Problem(error.what, error.safe, error.next_step or "Retry when it is mended.", by_hand, "git")
         )

@@ -23,6 +23,8 @@ _NOT_COPIED = (
     "volume.beta.kubernetes.io/",
     "kubectl.kubernetes.io/",
 )
+# Flux's field manager: what it owns of an object is stated in Git.
+CONTROLLER = "kustomize-controller"
 _OWNER_LABELS = ("kustomize.toolkit.fluxcd.io/", "helm.toolkit.fluxcd.io/", "argocd.argoproj.io/")
 
 
@@ -57,7 +59,8 @@ def claim_facts(claim: Claim, volume: Volume, consumers: Consumers, owner: dict[
         ),
         "loose_pods": sorted(pod.name for pod in loose_pods(consumers)),
         "owner_chain": sorted(str(ref) for ref in consumers.owner_chain),
-        "autoscalers": sorted(f"{a.kind}/{a.name}" for a in consumers.autoscalers),
+        "autoscalers": sorted(f"{a.kind}/{a.name}" for a in consumers.autoscalers if not a.paused),
+        "paused_autoscalers": sorted(f"{a.kind}/{a.name}" for a in consumers.autoscalers if a.paused),
     }
 
 
@@ -145,12 +148,46 @@ def kustomization_facts(kustomization: Kustomization) -> dict[str, Any]:
         "name_prefix": kustomization.name_prefix,
         "name_suffix": kustomization.name_suffix,
         "substitute": dict(kustomization.substitute),
+        "substitute_from": list(kustomization.substitute_from),
         "components": list(kustomization.components),
         "patches": [[dict(target), patch] for target, patch in kustomization.patches],
         "common_annotations": dict(kustomization.common_annotations),
         "common_labels": dict(kustomization.common_labels),
         "wait": kustomization.wait,
     }
+
+
+def parents_of(cluster: Cluster, owner: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The Kustomizations that would lift the owner's suspension, the topmost first: those whose Git states spec.suspend (A4).
+
+    Others leave the field alone, and are not suspended for it: whatever else they apply would rest with them.
+    """
+    found: list[dict[str, Any]] = []
+    child = dict(owner)
+    while (parent := _reverting(cluster, child)) is not None:
+        here = {"kind": "Kustomization", "namespace": parent.namespace, "name": parent.name}
+        if here in found or (parent.namespace, parent.name) == (owner["namespace"], owner["name"]):
+            break
+        found.insert(0, here)
+        child = here
+    return found
+
+
+def _reverting(cluster: Cluster, child: Mapping[str, Any]) -> Kustomization | None:
+    """The Kustomization that applies the child and would set its suspension back; None where none does, or it rests itself."""
+    kind, namespace, name = child["kind"], child["namespace"], child["name"]
+    look = cluster.get_helm_release if kind == "HelmRelease" else cluster.get_kustomization
+    found = look(namespace, name)
+    if found is None or CONTROLLER not in cluster.suspend_stated_by(kind, namespace, name):
+        return None
+    key = found.labels.get(OWNER_NAMESPACE, ""), found.labels.get(OWNER_NAME, "")
+    if not all(key) or (kind == "Kustomization" and key == (namespace, name)):
+        return None
+    parent = cluster.get_kustomization(*key)
+    group = found.ref.api_version.partition("/")[0]
+    if parent is None or parent.suspended or not parent.holds(kind, namespace, name, group):
+        return None
+    return parent
 
 
 def workload_owner(cluster: Cluster, workload: Workload) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Waits for Flux as A4 of the domain facts says: the artifact first, then the Kustomization, by a token of our own."""
 
 import uuid
+from typing import Any
 
 from django.utils import timezone
 
@@ -91,15 +92,14 @@ def _has_applied(kustomization: Kustomization, commit: str) -> bool:
     return revisions == {commit} and current and ready is not None and ready.status == "True"
 
 
-def resume_owner(context: Context, owner: dict[str, str]) -> Outcome | None:
-    """Lifts the suspension that quiesce set, and only that; None when there is none of ours."""
-    if owner.get("kind") not in {"Kustomization", "HelmRelease"}:
-        return None
-    found = suspension.find(context, owner["kind"], owner["namespace"], owner["name"])
-    if found is None or not suspension.ours(context, found):
-        return None
-    suspension.resume(context, found)
-    return Again(f"Resumed {found.ref}.", after_s=0.2)
+def resume_owner(context: Context, owner: dict[str, Any]) -> Outcome | None:
+    """Lifts the suspensions that quiesce set, and only those, the parents' last; None when there is none of ours."""
+    for one in reversed(suspension.chain(owner)):
+        found = suspension.find(context, one["kind"], one["namespace"], one["name"])
+        if found is not None and suspension.ours(context, found):
+            suspension.resume(context, found)
+            return Again(f"Resumed {found.ref}.", after_s=0.2)
+    return None
 
 
 def _request(context: Context, kind: str, namespace: str, name: str, key: str, token: str = "") -> None:

@@ -8,8 +8,9 @@ from migrations_app.actions import drafting, running
 from migrations_app.models import Migration
 from migrations_app.states import State
 from sandbox.flux.hold import HELD_AT
+from tests.journeys.apps import apply
 from tests.journeys.driving import TROUBLE, Driver
-from tests.journeys.git_apps import GitApp, make_git_app
+from tests.journeys.git_apps import GitApp, flux_kustomization, listing, make_git_app, write
 from tests.mover.walker import picture
 from tests.support.waiting import until
 
@@ -185,3 +186,79 @@ def test_checks_wait_for_a_running_pass_and_do_not_take_it_for_a_failure(driver:
     driver.kubectl("annotate", "kustomization", "-n", "flux-system", "media-photos", f"{hold}-")
     migration = driver.until(migration, State.READY)
     assert not [check for check in migration.plan["checks"] if check["verdict"] == "stop"]
+
+
+def test_a_parent_that_would_resume_the_owner_rests_first_and_comes_back_last(
+    shared: Driver, tmp_path: Path
+) -> None:
+    app = make_git_app(shared, tmp_path)
+    parent = f"parent-{app.tag}"
+    owner = f"kustomization/{app.source}"
+
+    def stated(**spec: bool) -> None:
+        """Git declares the source's Kustomization, with or without spec.suspend; the parent has applied that."""
+        child = flux_kustomization(app.tag, app.source)
+        write(app.work / parent / "child.yaml", {**child, "spec": {**child["spec"], **spec}})
+        write(app.work / parent / "kustomization.yaml", listing("child.yaml"))
+        app.push(f"The Kustomization of the source {spec}")
+        app.request()
+        apply(shared, flux_kustomization(app.tag, parent))
+        head = app.git("rev-parse", "HEAD")
+        until(lambda: _applied(shared, parent, head), timeout_s=60, what="the parent's pass")
+
+    def suspended(name: str) -> bool:
+        found = shared.adapter.get_kustomization("flux-system", name)
+        assert found is not None
+        return found.suspended
+
+    def pass_of_parent() -> None:
+        token = shared.kubectl(
+            "get", "-n", "flux-system", owner, "-o", "jsonpath={.metadata.resourceVersion}"
+        )
+        shared.adapter.request_reconcile("Kustomization", "flux-system", parent, f"pass-{token}")
+
+        def handled() -> bool:
+            found = shared.adapter.get_kustomization("flux-system", parent)
+            return found is not None and found.handled_token == f"pass-{token}"
+
+        until(handled, timeout_s=60, what="a pass of the parent")
+
+    # Git does not state the field: the parent leaves a suspension alone, and is left alone.
+    stated()
+    shared.adapter.suspend("Kustomization", "flux-system", app.source, True)
+    pass_of_parent()
+    assert suspended(app.source)
+    shared.adapter.suspend("Kustomization", "flux-system", app.source, False)
+    until(lambda: _ready(shared, app.source), timeout_s=60, what="the owner")
+    assert parent not in str(app.checked().plan["objects"])
+
+    stated(suspend=False)
+    migration = app.checked()
+    rows = [item["name"] for item in migration.plan["objects"] if item["verb"] == "suspend"]
+    assert rows == [parent, app.source]
+    running.start(by=shared.operator, migration=migration, plan_digest=migration.plan_digest)
+    migration = shared.at(migration, "copy")
+    order = migration.intents.filter(verb="flux.suspend").order_by("id").values_list("name", flat=True)
+    assert list(order) == [parent, app.source]
+    pass_of_parent()
+    assert suspended(parent) and suspended(app.source)
+
+    running.roll_back(by=shared.operator, migration=migration)
+    migration = shared.until(migration, State.ROLLED_BACK, timeout_s=120)
+    back = migration.intents.filter(verb="flux.resume").order_by("id").values_list("name", flat=True)
+    assert list(back) == [app.source, parent]
+    pass_of_parent()
+    assert not suspended(parent) and not suspended(app.source)
+    for name in (parent, app.source):
+        found = shared.adapter.get_kustomization("flux-system", name)
+        assert found is not None and "holdfast.dev/suspended-by" not in found.annotations
+
+
+def _applied(driver: Driver, name: str, commit: str) -> bool:
+    found = driver.adapter.get_kustomization("flux-system", name)
+    return found is not None and found.applied_revision.endswith(commit)
+
+
+def _ready(driver: Driver, name: str) -> bool:
+    found = driver.adapter.get_kustomization("flux-system", name)
+    return found is not None and found.ready is not None and found.ready.status == "True"

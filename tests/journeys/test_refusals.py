@@ -11,6 +11,7 @@ from migrations_app.actions import drafting, running
 from migrations_app.models import Migration, ReleasePath
 from migrations_app.problems import Refused
 from migrations_app.states import State
+from sandbox.flux.crds import definition
 from tests.journeys.apps import App, apply, claim_manifest, deployment, make_claim
 from tests.journeys.driving import Driver
 from tests.journeys.git_apps import PRUNE, make_git_app
@@ -97,6 +98,44 @@ def bare_pod(app: App) -> None:
     apply(app.driver, pod(app, "lonely", apiVersion="v1", kind="Pod"))
 
 
+def operated(app: App) -> None:
+    """A pod that a custom resource controls, as an operator of databases makes them."""
+    body = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "database", "namespace": app.source},
+    }
+    apply(app.driver, body)
+    uid = app.driver.kubectl(
+        "get", "configmap", "database", "-n", app.source, "-o", "jsonpath={.metadata.uid}"
+    )
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "database", "uid": uid, "controller": True}
+    made = pod(app, "database-1", apiVersion="v1", kind="Pod")
+    made["metadata"]["ownerReferences"] = [owner]
+    apply(app.driver, made)
+
+
+def scaled_by_keda(app: App) -> None:
+    deployed(app)
+    name = "scaledobjects.keda.sh"
+    if name not in app.driver.kubectl("get", "crd", "-o", "name"):
+        made = definition("keda.sh", ("v1alpha1",), "scaledobjects", "ScaledObject")
+        apply(
+            app.driver, {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", **made}
+        )
+        app.driver.kubectl("wait", "--for=condition=Established", f"crd/{name}", "--timeout=30s")
+    spec = {"scaleTargetRef": {"name": "app"}}
+    meta = {"name": "by-load", "namespace": app.source}
+    apply(
+        app.driver, {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": meta, "spec": spec}
+    )
+    adapter.cache_clear()
+
+
+def deployed(app: App) -> None:
+    apply(app.driver, deployment(app.source, "data"))
+
+
 def deleting_set(app: App) -> None:
     body = deployment(app.source, "data")
     policy = {"whenScaled": "Delete", "whenDeleted": "Retain"}
@@ -117,6 +156,8 @@ def deleting_set(app: App) -> None:
         (daemon_set, "stoppable", "DaemonSet app cannot be scaled"),
         (bare_pod, "stoppable", "Pod lonely uses data"),
         (deleting_set, "when-scaled", "whenScaled: Delete"),
+        (operated, "stoppable", "runs the pods that use data"),
+        (scaled_by_keda, "autoscaler", "ScaledObject/by-load scales up from 0"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -128,6 +169,26 @@ def test_it_is_refused(shared: Driver, spoil: Callable[[App], None], key: str, s
     with pytest.raises(Refused):
         running.start(by=shared.operator, migration=migration, plan_digest=migration.plan_digest)
     assert not migration.intents.exists()
+
+
+def test_an_autoscaler_that_rests_at_zero_is_no_reason_to_stop(shared: Driver) -> None:
+    app = make_claim(shared)
+    scaled_by_keda(app)
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "app"}
+    meta = {"name": "by-cpu", "namespace": app.source}
+    spec = {"scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 2}
+    body = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": meta, "spec": spec}
+    apply(shared, body)
+
+    def paused(at: str) -> Migration:
+        key = f"autoscaling.keda.sh/paused-replicas={at}"
+        shared.kubectl("annotate", "--overwrite", "scaledobject", "-n", app.source, "by-load", key)
+        return app.checked()
+
+    assert "scales up from 0" in checks(paused("1"), "stop")["autoscaler"]
+    found = paused("0")
+    assert not checks(found, "stop")
+    assert "HorizontalPodAutoscaler/by-cpu rests" in checks(found, "warn")["autoscaler"]
 
 
 def test_sizes_classes_and_namespaces_that_do_not_fit_are_refused(shared: Driver) -> None:

@@ -21,6 +21,7 @@ CHECKS: tuple[Callable[[Context], Iterable[Check]], ...] = (
     workloads.autoscalers,
     workloads.placement,
     gitops.owner,
+    gitops.parents,
     gitops.destination_owner,
     gitops.release_path,
     gitops.repository,

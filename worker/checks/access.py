@@ -51,7 +51,11 @@ def needed(context: Context) -> list[Rule]:
         ]
     elif owner.get("kind") == "HelmRelease":
         rules.append(Rule("patch", "helm.toolkit.fluxcd.io", "helmreleases", owner["namespace"]))
-    return rules
+    rules += [
+        Rule("patch", "kustomize.toolkit.fluxcd.io", "kustomizations", parent["namespace"])
+        for parent in owner.get("parents", [])
+    ]
+    return list(dict.fromkeys(rules))
 
 
 def rules(context: Context) -> Iterable[Check]:

@@ -8,6 +8,7 @@ from migrations_app.models import GitMode
 from worker import declarations, gitside, releasing
 from worker.checks.check import Check, passed, stop, warn
 from worker.context import Context
+from worker.declared import NOT_COMPARED, repository_problem
 
 # What an application often needs beside its workloads and claims. Holdfast moves none of it.
 _BESIDE = (
@@ -103,6 +104,32 @@ def owner(context: Context) -> Iterable[Check]:
         yield passed("gitops-owner", title, f"{what} is ready, prunes, and is not suspended.")
 
 
+def parents(context: Context) -> Iterable[Check]:
+    """Those that would lift the owner's suspension rest with it, and so does all that they apply."""
+    title = "Parents of the owner"
+    migration = context.migration
+    found = migration.source_owner.get("parents", [])
+    if not found:
+        yield passed("gitops-parents", title, "None would lift the suspension of the owner.")
+        return
+    names = ", ".join(f"Kustomization {one['namespace']}/{one['name']}" for one in found)
+    chosen = {key: migration.destination_owner.get(key) for key in ("namespace", "name")}
+    if any({key: one[key] for key in chosen} == chosen for one in found):
+        yield stop(
+            "gitops-parents",
+            title,
+            f"Git states spec.suspend below {names}, so it is suspended while the data moves, and it applies the destination, too.",
+            "Take spec.suspend out of the source's Kustomization in Git, then run the checks again.",
+        )
+        return
+    yield warn(
+        "gitops-parents",
+        title,
+        f"Git states spec.suspend below {names}: it would lift the suspension, so it is suspended first, and nothing else of it is applied meanwhile.",
+        "To keep it running, take spec.suspend out of the source's Kustomization in Git, then run the checks again.",
+    )
+
+
 def destination_owner(context: Context) -> Iterable[Check]:
     title = "GitOps owner of the destination"
     migration = context.migration
@@ -179,6 +206,10 @@ def repository(context: Context) -> Iterable[Check]:
         else:
             yield passed("git-changes", title, "Nothing of it is in Git.")
         return
+    other = _not_followed(context) if declared else ""
+    if other:
+        yield stop("git-changes", title, other, "Mend what Holdfast knows of the repository under Settings.")
+        return
     found = gitside.changes(context, releasing.of(migration).changes(migration))
     for problem in found.problems:
         by_hand = migration.git_mode == GitMode.MANUAL
@@ -190,6 +221,18 @@ def repository(context: Context) -> Iterable[Check]:
             title,
             f"{len(found.deploy_paths)} files change at Deploy, {len(found.release_paths)} at Release.",
         )
+
+
+def _not_followed(context: Context) -> str:
+    """Why what Holdfast reads is not what Flux applies: another branch, a tag, no Git repository. Empty when it is."""
+    owner, row = context.migration.source_owner, gitside.row_for(context.migration)
+    kustomization = context.cluster.get_kustomization(owner["namespace"], owner["name"])
+    if kustomization is None or (row is None and owner["source_kind"] == "GitRepository"):
+        return ""  # said by other checks
+    key = owner["source_namespace"], owner["source_name"]
+    source = context.cluster.get_git_source(*key, owner["source_kind"])
+    why = repository_problem(kustomization, {key: row} if row else {}, {key: source} if source else {})
+    return why.removeprefix(NOT_COMPARED)
 
 
 def left_behind(context: Context) -> Iterable[Check]:

@@ -8,6 +8,8 @@ from worker.workload_list import all_workloads
 
 SCALABLE = frozenset({"Deployment", "StatefulSet"})
 STOPPABLE = SCALABLE | {"CronJob"}
+# Kinds that the checks above judge. The top of a chain of owners that is none of these belongs to an operator.
+_KNOWN = STOPPABLE | {"DaemonSet", "Job", "ReplicaSet", "Pod"}
 
 
 def can_be_stopped(context: Context) -> Iterable[Check]:
@@ -62,6 +64,16 @@ def can_be_stopped(context: Context) -> Iterable[Check]:
                     f"kubectl get pod -n {context.migration.source_namespace} {pod} -o yaml",
                 )
             )
+        for top in transfer.facts.get("owner_chain", []):
+            if top.partition(" ")[0] not in _KNOWN:
+                problems.append(
+                    stop(
+                        "stoppable",
+                        title,
+                        f"{top} runs the pods that use {transfer.source_name}: its operator would start them again.",
+                        "Stop it as its operator wants it stopped (hibernate, pause, 0 instances), then run the checks again.",
+                    )
+                )
     names = (
         ", ".join(f"{w['kind']} {w['name']}" for w in all_workloads(context.transfers)) or "Nothing uses them"
     )
@@ -103,7 +115,9 @@ def autoscalers(context: Context) -> Iterable[Check]:
             "autoscaler", title, f"{', '.join(names)} rests while the replicas are 0, and goes on after that."
         )
     else:
-        yield passed("autoscaler", title, "There is none.")
+        paused = sorted({name for t in context.transfers for name in t.facts.get("paused_autoscalers", [])})
+        rests = f"{', '.join(paused)} is paused." if paused else "There is none."
+        yield passed("autoscaler", title, rests)
 
 
 def placement(context: Context) -> Iterable[Check]:

@@ -100,7 +100,7 @@ def _settle_git(context: Context) -> Outcome | None:
     migration, owner = context.migration, context.migration.source_owner
     if migration.git_mode == GitMode.NONE or owner.get("kind") != "Kustomization":
         return flux.resume_owner(context, owner)
-    if not _suspended(context) and not _held(context):
+    if not suspension.rests(context, migration.source_owner) and not _held(context):
         return None
     arrived = gitside.arrival(context, declarations.removed, owner)
     if not arrived.in_branch:
@@ -121,22 +121,16 @@ def _held(context: Context) -> bool:
     return any(arriving.holds(kustomization, context, transfer) for transfer in context.transfers)
 
 
-def _suspended(context: Context) -> bool:
-    """Whether the owner rests because of this migration."""
-    owner = context.migration.source_owner
-    found = suspension.find(context, owner["kind"], owner["namespace"], owner["name"])
-    return found is not None and suspension.ours(context, found)
-
-
 def _declared_still(context: Context) -> Outcome | None:
     """Git declares the source as a whole, or only its claims, free to be pruned (the first of two commits)."""
+    migration = context.migration
     if _exempt(context):
         context.memory["left"] = (
             "Git still declares them, and lets Flux prune them as soon as it does not: their volumes stay on Retain. "
             "Take the change that lifted the protection out of Git again, then set the reclaim policy back."
         )
-    elif _suspended(context):
-        owner = context.migration.source_owner
+    elif suspension.rests(context, migration.source_owner):
+        owner = migration.source_owner
         context.memory["left"] = (
             f"They are protected. {owner['kind']} {owner['namespace']}/{owner['name']} stays suspended: "
             "Git still declares the application there, and would start it."

@@ -10,17 +10,13 @@ from typing import Any
 from cluster.flux import flux_protected
 from cluster.values import Claim
 from migrations_app.models import Migration, Transfer
-from migrations_app.problems import Problem
 from worker import flux, suspension
 from worker.context import Context
 from worker.declarations import GitChange, removal
 from worker.gitside import Arrival
-from worker.outcomes import Again, Outcome, Stop
+from worker.outcomes import Outcome
 from worker.releasing import arriving, claims, pruning, rows
 from worker.releasing.pruning import Pruning
-
-# So often is the owner suspended again that somebody resumed; then a person is asked who does.
-MAX_SUSPENSIONS = 3
 
 
 class Suspended(Pruning):
@@ -68,26 +64,15 @@ class Suspended(Pruning):
 
 def _suspend(context: Context) -> Outcome | None:
     """Quiesce suspended the owner. Where it runs again, it is suspended again, and the pass that it is in ends first."""
-    owner = context.migration.source_owner
     kustomization = arriving.owner_of(context)
     if kustomization is None or _dropped(context):
         # Somebody resumed it on the removal: the claims are nobody's now, which `settle` deals with.
         return None
+    parents = suspension.suspend_parents(context, context.migration.source_owner)
+    if parents is not None:
+        return parents
     if not kustomization.suspended:
-        times = context.memory.get("suspensions", 0)
-        if times >= MAX_SUSPENSIONS:
-            return Stop(
-                Problem(
-                    f"Somebody resumes {kustomization.ref} each time that it is suspended.",
-                    "No source claim is deleted. Its volumes are on Retain.",
-                    "Find out who or what resumes it, and stop that; then retry.",
-                    f"kubectl get kustomization -n {owner['namespace']} {owner['name']} -o yaml --show-managed-fields",
-                    "resumed-again",
-                )
-            )
-        context.memory["suspensions"] = times + 1
-        suspension.suspend(context, kustomization)
-        return Again(f"Suspended {kustomization.ref}.", after_s=0.1)
+        return suspension.again(context, kustomization)
     return suspension.passing(kustomization)
 
 

@@ -30,7 +30,7 @@ def tick(context: Context) -> Outcome:
         _save(transfer, found)
         context.evidence("facts", found, transfer)
     known = [owner for owner in owners if owner.get("kind") in _OWNERS]
-    migration.source_owner = _one_owner(known)
+    migration.source_owner = _with_parents(context, _one_owner(known))
     migration.destination_owner = _destination_owner(context)
     context.keep("source_owner", "destination_owner")
     return Done(f"Read {len(context.transfers)} claims and what uses them.")
@@ -61,6 +61,13 @@ def _one_owner(owners: list[dict[str, Any]]) -> dict[str, Any]:
     kustomizations = [o for o in ordered if o["kind"] == "Kustomization"]
     first = (kustomizations or ordered or [{}])[0]
     return {**first, "others": [o for o in ordered if o is not first]} if first else {}
+
+
+def _with_parents(context: Context, owner: dict[str, Any]) -> dict[str, Any]:
+    """The owner with those that would lift its suspension. Once it is suspended by us that cannot be seen any more."""
+    if owner.get("kind") not in {"Kustomization", "HelmRelease"}:
+        return owner
+    return {**owner, "parents": facts.parents_of(context.cluster, owner)}
 
 
 def _destination_owner(context: Context) -> dict[str, Any]:

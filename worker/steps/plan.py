@@ -8,7 +8,7 @@ from typing import Any
 from migrations_app.models import GitMode, Migration, Transfer
 from migrations_app.models.evidence import digest_of
 from migrations_app.states import State
-from worker import gitside, manifests, releasing
+from worker import gitside, manifests, releasing, suspension
 from worker.context import Context
 from worker.outcomes import Done, Outcome, Wait
 from worker.releasing.rows import changed
@@ -168,19 +168,10 @@ def objects(migration: Migration, transfers: list[Transfer]) -> list[dict[str, A
 
 def _quiesced(migration: Migration, transfers: list[Transfer]) -> list[dict[str, Any]]:
     found = []
-    owner = migration.source_owner
-    if owner.get("kind") in {"Kustomization", "HelmRelease"}:
-        kind = owner["kind"]
-        found.append(
-            changed(
-                "quiesce",
-                "suspend",
-                kind,
-                owner["namespace"],
-                owner["name"],
-                f"flux suspend {kind.lower()} -n {owner['namespace']} {owner['name']}",
-            )
-        )
+    for owner in suspension.chain(migration.source_owner):
+        kind, where = owner["kind"], f"-n {owner['namespace']} {owner['name']}"
+        command = f"flux suspend {kind.lower()} {where}"
+        found.append(changed("quiesce", "suspend", kind, owner["namespace"], owner["name"], command))
     for w in all_workloads(transfers):
         if w["kind"] == "CronJob":
             command = (

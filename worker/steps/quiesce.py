@@ -17,6 +17,7 @@ def tick(context: Context) -> Outcome:
         )
     return (
         owners.check(context, context.migration.source_owner)
+        or suspension.suspend_parents(context, context.migration.source_owner)
         or _suspend_owner(context)
         or _suspend_cron_jobs(context)
         or _scale_down(context)
@@ -53,8 +54,7 @@ def _suspend_owner(context: Context) -> Outcome | None:
                 "suspended-by-other",
             )
         )
-    suspension.suspend(context, found)
-    return Again(f"Suspended {found.ref}.", after_s=0.1)
+    return suspension.again(context, found)
 
 
 def _suspend_cron_jobs(context: Context) -> Outcome | None:
