@@ -179,6 +179,16 @@ class Migration(models.Model):
         return self.source_namespace == self.destination_namespace
 
     @property
+    def release_text(self) -> str:
+        """How the source claims leave, for people. There is a choice only where a Kustomization applies them from Git."""
+        kind = self.source_owner.get("kind")
+        if kind in {"Helm", "HelmRelease"}:
+            return "Holdfast deletes the claim, after Helm has let go of it"
+        if kind != "Kustomization" or self.git_mode == GitMode.NONE:
+            return "Holdfast deletes the claim"
+        return str(self.get_release_path_display())
+
+    @property
     def outage(self) -> timedelta | None:
         """How long the application was down, so far or in all."""
         if self.outage_began_at is None:

@@ -183,10 +183,9 @@ def destination_owner(context: Context) -> Iterable[Check]:
 def release_path(context: Context) -> Iterable[Check]:
     """The chosen path of release can work here."""
     title = "Path of release"
-    chosen = context.migration.get_release_path_display()
     found = list(releasing.of(context.migration).misfits(context))
     yield from [stop("release-path", title, each.text, each.next) for each in found] or [
-        passed("release-path", title, f"{chosen}.")
+        passed("release-path", title, f"{context.migration.release_text}.")
     ]
 
 
