@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -81,11 +82,20 @@ def _kyverno_rule(rule: Tree, spec: Tree, own_namespace: str) -> AdmissionRule:
     )
 
 
+def _people(block: Tree | None) -> list[Any]:
+    """Whom a match block holds for, where that is not everybody."""
+    block = block or {}
+    entries = [block, *(block.get("any") or ()), *(block.get("all") or ())]
+    found = [{key: e[key] for key in ("subjects", "clusterRoles", "roles") if e.get(key)} for e in entries]
+    return [people for people in found if people]
+
+
 def _kyverno_condition(rule: Tree, validate: Tree, matched: Iterable[Tree]) -> dict[str, Any]:
     """All that decides whether the rule denies one object of its kinds."""
     narrowing = [{k: f[k] for k in ("annotations", "selector", "names", "name") if f.get(k)} for f in matched]
     parts = {k: validate[k] for k in ("deny", "cel", "pattern", "anyPattern") if validate.get(k)}
     parts |= {"match": [n for n in narrowing if n], "preconditions": rule.get("preconditions")}
+    parts["people"] = _people(rule.get("match"))
     return {key: value for key, value in parts.items() if value}
 
 
@@ -118,6 +128,7 @@ def _cel_rule(name: str, spec: Tree, enforces: bool, own_namespace: str = "") ->
     excluded = {
         "resources": constraints.get("excludeResourceRules"),
         "conditions": spec.get("matchConditions"),
+        "objects": constraints.get("objectSelector"),
     }
     return AdmissionRule(
         name=name,
@@ -178,9 +189,34 @@ def binding(item: PolicyW, resource: Resource) -> PolicyBinding:
 
 
 def bound(policy: AdmissionPolicy, bindings: Iterable[PolicyBinding]) -> AdmissionPolicy:
-    """A native policy, enforcing where one of its bindings denies."""
-    denies = any(b.policy_name == policy.name and "Deny" in b.actions for b in bindings)
-    return replace(policy, rules=tuple(replace(rule, enforces=denies) for rule in policy.rules))
+    """A native policy, enforcing where one of its bindings denies: a rule for each of those, no wider than it."""
+    denying = [b for b in bindings if b.policy_name == policy.name and "Deny" in b.actions]
+    rules = [_bound_rule(rule, b) for rule in policy.rules for b in denying]
+    return replace(policy, rules=tuple(rules or [replace(rule, enforces=False) for rule in policy.rules]))
+
+
+def _bound_rule(rule: AdmissionRule, binding: PolicyBinding) -> AdmissionRule:
+    narrowing = {"policy": rule.exclude_json, "binding": binding.exclude_json}
+    narrowing |= {"parameters": "yes"} if binding.parameters else {}
+    kept = {key: value for key, value in narrowing.items() if value}
+    return replace(
+        rule,
+        enforces=True,
+        namespace_selector_json=_both(rule.namespace_selector_json, binding.namespace_selector_json),
+        exclude_json=rule.exclude_json if kept.keys() <= {"policy"} else canonical(kept),
+    )
+
+
+def _both(one: str, other: str) -> str:
+    """One label selector that selects what both select."""
+    if not one or not other:
+        return one or other
+    needs: list[Any] = []
+    for selector in (json.loads(one), json.loads(other)):
+        pairs = (selector.get("matchLabels") or {}).items()
+        needs += [{"key": key, "operator": "In", "values": [value]} for key, value in pairs]
+        needs += selector.get("matchExpressions") or ()
+    return canonical({"matchExpressions": needs})
 
 
 def webhooks(item: WebhooksW, resource: Resource) -> tuple[Webhook, ...]:

@@ -21,6 +21,9 @@ CLAIMS = "PersistentVolumeClaim"
 PLURALS = {CLAIMS: "persistentvolumeclaims", "Namespace": "namespaces"}
 LOWERS = re.compile(r"lowerAscii|to_lower|\blower\(")
 PEOPLE = ("subjects", "clusterRoles", "roles")
+ASKS_WHO = re.compile(r"userInfo|serviceAccountName|request\.roles|clusterRoles|\"subjects\"|\"roles\"")
+# Conditions of a rule that denies whatever it is about.
+EVERYTHING = ("", "[]", '["false"]', '[""]')
 KUBE_SYSTEM_GROUP = "system:serviceaccounts:kube-system"
 
 
@@ -69,7 +72,7 @@ def _in(namespace: str, patterns: Iterable[str]) -> bool:
 def denies(rule: AdmissionRule, obj: Object) -> Literal["yes", "no", "unclear"]:
     """Whether the rule's condition holds for the object: read for the prune annotation, and for nothing else."""
     condition = rule.condition
-    if condition in ("", "[]", '["false"]', '[""]'):
+    if condition in EVERYTHING:
         return "yes"
     if PRUNE not in condition:
         return "unclear"
@@ -78,9 +81,30 @@ def denies(rule: AdmissionRule, obj: Object) -> Literal["yes", "no", "unclear"]:
         value = obj.labels.get(PRUNE)
     if not value or value.casefold() != "disabled":
         return "no"
+    if _narrowed(condition):
+        return "unclear"
     return (
         "yes" if value == "disabled" or LOWERS.search(condition) or f'"{value}"' in condition else "unclear"
     )
+
+
+def for_some(policy: AdmissionPolicy, rule: AdmissionRule) -> bool:
+    """Whether the rule is a fence around some people or programs, such as our own prober, and protects from nobody else."""
+    whom = rule.condition if policy.engine == "kyverno-cluster-policy" else rule.exclude_json
+    return PRUNE not in rule.condition and bool(ASKS_WHO.search(whom))
+
+
+def _narrowed(condition: str) -> bool:
+    """Whether a Kyverno rule holds only for objects of some names or labels, which are not those of the protection."""
+    try:
+        parts = json.loads(condition)
+    except ValueError:
+        return False
+    filters = parts.get("match") or () if isinstance(parts, dict) else ()
+    words = [
+        json.dumps(each[key]) for each in filters for key in ("selector", "names", "name") if key in each
+    ]
+    return any(PRUNE not in word for word in words)
 
 
 def guards(
@@ -154,6 +178,8 @@ def _verdict(
             Protection.UNPROTECTED,
             f"{name.capitalize()} guards only what carries {PRUNE}: disabled; this does not.",
         )
+    if answer == "unclear" and for_some(policy, rule):
+        return Protection.UNPROTECTED, f"{name.capitalize()} holds only for some of those who ask."
     if answer == "unclear":
         return (
             Protection.UNKNOWN,
@@ -234,6 +260,10 @@ def _weakness(
         return "its expressions fail open: an error in them lets everything pass."
     if any(f'"{word}"' in rule.exclude_json for word in PEOPLE):
         return "it leaves out some people: " + rule.exclude_json
+    if ASKS_WHO.search(rule.condition):
+        return "whether it does depends on who asks."
+    if rule.exclude_json and policy.engine != "kyverno-cluster-policy":
+        return "only under conditions that cannot be judged by reading: " + rule.exclude_json
     excepted = [e.name for e in admission.exceptions if policy.name in {p for p, _ in e.policies}]
     if excepted:
         return f"there is a PolicyException: {', '.join(excepted)}."
@@ -253,7 +283,12 @@ class EnforcementFact:
 
 def enforcement(admission: Admission) -> EnforcementFact:
     """Whether some rule about deleting claims enforces in general; one claim's answer may still differ."""
-    pairs = [(p, r) for p in admission.policies for r in p.rules if r.about(CLAIMS, "DELETE")]
+    pairs = [
+        (policy, rule)
+        for policy in admission.policies
+        for rule in policy.rules
+        if rule.about(CLAIMS, "DELETE") and not for_some(policy, rule)
+    ]
     if not pairs:
         if admission.unreadable:
             return EnforcementFact(Enforcement.UNKNOWN, f"Not readable: {', '.join(admission.unreadable)}.")
@@ -280,4 +315,6 @@ def _general(admission: Admission, policy: AdmissionPolicy, rule: AdmissionRule)
         )
     if hook is None and policy.engine.startswith("kyverno") and not policy.generated_native:
         return Enforcement.UNKNOWN, f"Policy {policy.name} is there; its webhook could not be read."
+    if PRUNE not in rule.condition and rule.condition not in EVERYTHING:
+        return Enforcement.UNKNOWN, f"Policy {policy.name} has a condition that cannot be judged by reading."
     return Enforcement.ENFORCED, f"Policy {policy.name} denies the deletion of protected claims."

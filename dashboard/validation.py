@@ -18,7 +18,7 @@ from audit.trail import Actor, record
 from cluster.flux import flux_protected
 from cluster.policies import Admission, AdmissionPolicy, AdmissionRule, ProbeAnswer
 from dashboard import models
-from dashboard.admission import CLAIMS, enforcement, engine, switched_off
+from dashboard.admission import CLAIMS, enforcement, engine, for_some, switched_off
 from dashboard.states import Answer, CheckKind, Enforcement, Protection, RunState
 
 
@@ -132,6 +132,8 @@ def policy_findings(admission: Admission) -> list[Finding]:
     ]
     for policy in admission.policies:
         for rule in policy.rules:
+            if for_some(policy, rule):
+                continue
             kinds = [kind for kind in (CLAIMS, "Namespace") if rule.about(kind, "DELETE")]
             findings += [_rule_finding(admission, policy, rule, kind) for kind in kinds]
     return findings + _exclusions(admission)
