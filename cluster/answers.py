@@ -224,7 +224,19 @@ def _missing_rule(cannot: re.Match[str], asked: Asked) -> Forbidden:
     )
 
 
+# Every API server serves these: a 404 that is no Status comes from something between us and it.
+API_GROUPS = Ref("", "API groups", "", "")
+_ALWAYS_SERVED = frozenset({"v1", "apps/v1", "batch/v1", "storage.k8s.io/v1"})
+
+
 def _not_found(status: Status, message: str, asked: Asked) -> ClusterError:
+    if status.kind != "Status" and (asked.ref.api_version in _ALWAYS_SERVED or asked.ref == API_GROUPS):
+        return Unavailable(
+            f"What answers {asked} is not the API server: 404 {message[:200]}",
+            safe="Nothing is concluded from it.",
+            next="Holdfast asks again by itself; check what stands between it and the API server when this lasts.",
+            status=404,
+        )
     if not (status.details and status.details.name):
         return Unsupported(
             f"Could not {asked}: the cluster does not serve {asked.ref.api_version} {asked.ref.kind}.",

@@ -96,8 +96,9 @@ class Reads(Collections):
         return self._list(JOB, namespace, label_selector)
 
     def pods_of_job(self, job: JobStatus) -> list[Pod]:
-        """Its pods by label batch.kubernetes.io/controller-uid, newest first."""
-        pods = self.list_pods(job.namespace, f"batch.kubernetes.io/controller-uid={job.uid}")
+        """Its pods by label batch.kubernetes.io/controller-uid, newest first; not those that only carry the label."""
+        found = self.list_pods(job.namespace, f"batch.kubernetes.io/controller-uid={job.uid}")
+        pods = [pod for pod in found if pod.controller is not None and pod.controller.uid == job.uid]
         return sorted(
             pods, key=lambda pod: (pod.created_at or datetime.min.replace(tzinfo=UTC), pod.name), reverse=True
         )

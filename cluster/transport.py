@@ -11,7 +11,7 @@ from typing import Any, Literal, Self, TypeVar
 
 import msgspec
 
-from cluster.answers import Asked, error_of
+from cluster.answers import API_GROUPS, Asked, error_of
 from cluster.base import Ref, canonical
 from cluster.config import ClusterConfig
 from cluster.connection import Answer, Connection, connection
@@ -126,8 +126,9 @@ class Transport:
     def _discover(self, group: str, kind: str) -> Resource | None:
         for version in self._versions(group):
             path = f"/apis/{group}/{version}" if group else f"/api/{version}"
-            served = self._read_optional(path, APIResourceList)
-            for resource in (served.resources if served else None) or []:
+            # It was listed a moment ago: a 404 here does not say that the kind is not served.
+            served = self._read(path, {}, APIResourceList, Asked("list", API_GROUPS))
+            for resource in served.resources or []:
                 if resource.kind == kind and "/" not in resource.name:
                     return Resource(group, version, kind, resource.name, resource.namespaced)
         return None
@@ -135,7 +136,7 @@ class Transport:
     def _versions(self, group: str) -> list[str]:
         if not group:
             return ["v1"]
-        asked = Asked("list", Ref("", "API groups", "", ""))
+        asked = Asked("list", API_GROUPS)
         groups = self._read("/apis", {}, APIGroupList, asked).groups or []
         for entry in groups:
             if entry.name == group:
@@ -148,15 +149,6 @@ class Transport:
 
     def _read(self, path: str, query: Mapping[str, str], shape: type[T], asked: Asked) -> T:
         answer = self._send("GET", path, query, asked=asked)
-        return decoded(answer.body, shape, asked)
-
-    def _read_optional(self, path: str, shape: type[T]) -> T | None:
-        asked = Asked("get", Ref("", path, "", ""))
-        answer = self._connection.send("GET", path, {}, None, "", self.config.read_timeout_s)
-        if answer.status == 404:
-            return None
-        if answer.status >= 300:
-            raise error_of(answer, asked)
         return decoded(answer.body, shape, asked)
 
     def _send(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 
 from cluster.answers import Asked
 from cluster.base import Manifest, Ref
-from cluster.errors import AlreadyExists, Conflict, Invalid, NotFound
+from cluster.errors import AlreadyExists, ClusterError, Conflict, Invalid, NotFound, Unavailable
 from cluster.flux import REQUESTED_AT
 from cluster.reads import Reads
 from cluster.transport import FIELD_MANAGER, JSON, JSON_PATCH, MERGE_PATCH, Verb
@@ -158,7 +159,8 @@ class Writes(Reads):
         return again
 
     def _same_volume(self, volume: Volume) -> Volume:
-        again = self.get_volume(volume.name)
+        with _changed_already():
+            again = self.get_volume(volume.name)
         if again is None or again.uid != volume.uid:
             raise _conflict(volume, "it is gone or another")
         return again
@@ -172,7 +174,8 @@ class Writes(Reads):
         resource = self.resource(kind)
         ref = Ref(resource.api_version, kind, namespace, name)
         self._merge(ref, {"spec": {"replicas": replicas}}, resource_version, "scale", "scale")
-        again = self.get_workload(kind, namespace, name)
+        with _changed_already():
+            again = self.get_workload(kind, namespace, name)
         if again is None:
             raise NotFound(
                 f"{ref} is gone.",
@@ -210,6 +213,22 @@ class Writes(Reads):
 
     def _ref(self, kind: str, namespace: str, name: str) -> Ref:
         return Ref(self.resource(kind).api_version, kind, namespace, name)
+
+
+@contextmanager
+def _changed_already() -> Iterator[None]:
+    """Around reading again what was just changed: that this fails does not say that nothing was changed."""
+    try:
+        yield
+    except ClusterError as error:
+        raise Unavailable(
+            error.happened,
+            safe="The change was made; what it came to was not seen.",
+            next=error.next,
+            command=error.command,
+            status=error.status,
+            maybe_done=True,
+        ) from error
 
 
 def _with_uid(ref: Ref, metadata: MetaW) -> Ref:
