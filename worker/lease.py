@@ -1,4 +1,7 @@
-"""One tick at a time works on a migration: a lease in PostgreSQL, which no lost broker or killed worker can double."""
+"""One tick at a time works on a migration: a lease in PostgreSQL, which no lost broker or killed worker can double.
+
+It runs by the clock of PostgreSQL: that of a worker may be wrong, and would then end another one's lease.
+"""
 
 import uuid
 from collections.abc import Iterator
@@ -6,6 +9,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from migrations_app.models import Migration
@@ -28,8 +32,8 @@ def lease(migration_id: int) -> Iterator[Migration | None]:
     token = uuid.uuid4().hex
     taken = (
         Migration.objects.filter(pk=migration_id, state__in=TICKING, next_tick_at__lte=now + EARLY)
-        .filter(Q(lease_until__isnull=True) | Q(lease_until__lt=now))
-        .update(lease_token=token, lease_until=now + LEASE)
+        .filter(Q(lease_until__isnull=True) | Q(lease_until__lt=Now()))
+        .update(lease_token=token, lease_until=Now() + LEASE)
     )
     if taken != 1:
         yield None
@@ -47,7 +51,7 @@ def check_held(migration: Migration) -> None:
         .filter(
             pk=migration.pk,
             lease_token=migration.lease_token,
-            lease_until__gt=timezone.now(),
+            lease_until__gt=Now(),
             version=migration.version,
         )
         .exists()

@@ -18,6 +18,7 @@ from cluster.errors import AlreadyExists, NotFound
 from cluster.values import JobStatus, Manifest, Pod, Ref
 from migrations_app.models import LogLine, Transfer
 from migrations_app.problems import Problem
+from migrations_app.states import IntentState
 from worker.context import LABEL, Context
 from worker.outcomes import Again
 
@@ -44,7 +45,7 @@ def run(context: Context, transfer: Transfer, manifest: Manifest) -> Verdict:
     if job is None:
         _create(context, manifest)
         return Verdict("running", f"{transfer.source_name}: the Job is created.")
-    _check_ours(context, job)
+    _check_ours(context, job, _key(context, manifest))
     pods = sorted(context.cluster.pods_of_job(job), key=lambda pod: (str(pod.created_at), pod.name))
     fresh = sum(_keep_log(context, transfer, manifest.name, pod) for pod in pods)
     # A condition alone is not the end: nothing is judged, removed or begun beside a pod that still writes.
@@ -73,12 +74,20 @@ def remove(context: Context, manifest: Manifest) -> bool:
 
 def _create(context: Context, manifest: Manifest) -> None:
     command = manifest.data["spec"]["template"]["spec"]["containers"][0]["command"]
-    key = f"{context.run.step}/job.create/{manifest.name}"
-    context.create(manifest, key=key, verb="job.create", after={"command": command})
+    context.create(manifest, key=_key(context, manifest), verb="job.create", after={"command": command})
 
 
-def _check_ours(context: Context, job: JobStatus) -> None:
-    if job.labels.get(LABEL) != context.migration.reference:
+def _key(context: Context, manifest: Manifest) -> str:
+    return f"{context.run.step}/job.create/{manifest.name}"
+
+
+def _check_ours(context: Context, job: JobStatus, key: str = "") -> None:
+    """By its label; with the `key` of its creation also that we meant to make it, and that it is the one that we made."""
+    ours = job.labels.get(LABEL) == context.migration.reference
+    if ours and key:
+        made = context.migration.intents.filter(key=key).first()
+        ours = made is not None and (made.state != IntentState.DONE or made.uid == job.uid)
+    if not ours:
         raise AlreadyExists(
             f"Job {job.namespace}/{job.name} exists and does not belong to this migration.",
             safe="It was not touched.",

@@ -106,8 +106,10 @@ def abort(*, by: User, migration: Migration) -> None:
 
 
 def roll_back(*, by: User, migration: Migration, reason: str = "") -> None:
-    possible.check_roll_back(migration)
     with transaction.atomic():
+        # The engine writes each act down under this lock: either it is seen here, or it is not made any more.
+        Migration.objects.select_for_update().get(pk=migration.pk)
+        possible.check_roll_back(migration)
         withdraw_live(migration, "The migration is rolled back.", actor=Actor.of(by))
         move(
             migration,

@@ -53,8 +53,9 @@ def check_abort(migration: Migration) -> None:
 def released(migration: Migration) -> bool:
     """True from the first irreversible act of release on. Asks the intents, not the step: the step may only be checking."""
     acts = ["git.push", "claim.delete", "claim.leave", "claim.unprotect"]
-    # A person may have made the change of Git, or deleted a claim, where Holdfast did not.
-    others = migration.evidence.filter(kind__in=["git-arrived", "claim-vanished"]).exists()
+    # A person may have made the change of Git or of the chart, or deleted a claim, where Holdfast did not.
+    kinds = ["git-arrived", "helm-let-go", "claim-vanished"]
+    others = migration.evidence.filter(kind__in=kinds).exists()
     return others or migration.intents.filter(step="release", verb__in=acts).exists()
 
 

@@ -37,9 +37,9 @@ def stopped(driver: Driver, migration: Migration, code: str) -> Migration:
     return found
 
 
-def pod_on(app: App, claim: str) -> dict[str, Any]:
+def pod_on(app: App, claim: str, namespace: str = "") -> dict[str, Any]:
     template = deployment(app.source, claim)["spec"]["template"]
-    name = {"name": "late", "namespace": app.source}
+    name = {"name": "late", "namespace": namespace or app.source}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": name, "spec": template["spec"]}
 
 

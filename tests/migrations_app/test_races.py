@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from accounts.actions import revoke
 from accounts.models import Grant, User
@@ -15,6 +15,7 @@ from migrations_app.problems import Refused
 from migrations_app.states import State
 from tests.migrations_app.making import WORKER, add_evidence, asked, at_sign_off
 from tests.support.people import person
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
 
@@ -183,6 +184,37 @@ def test_roll_back_and_abort_at_once_end_in_one_of_them() -> None:
         after = load()
         assert any(r is None for r in results)
         assert after.state in {State.ROLLING_BACK, State.PAUSED}
+
+
+def test_roll_back_sees_an_act_of_release_that_is_being_written_down() -> None:
+    operator = person("operator")
+    migration = at_sign_off(operator, state=State.RUNNING, current_step="release")
+    result: list[object] = []
+
+    def turn_round() -> None:
+        try:
+            result.append(running.roll_back(by=operator, migration=Migration.objects.get(pk=migration.pk)))
+        except Refused as refusal:
+            result.append(refusal)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=turn_round)
+    with transaction.atomic():
+        # As the engine does it: the row's lock, then the intent; only then the claim is deleted.
+        Migration.objects.select_for_update().get(pk=migration.pk)
+        thread.start()
+        until(_somebody_waits, timeout_s=20, what="roll back to wait for the row", every_s=0.02)
+        migration.intents.create(step="release", key="release/claim.delete/library", verb="claim.delete")
+    thread.join(timeout=20)
+    assert isinstance(result[0], Refused) and "release has begun" in result[0].reason
+    assert Migration.objects.get(pk=migration.pk).state == State.RUNNING
+
+
+def _somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(cursor.fetchone()[0])
 
 
 def test_a_double_click_on_start_starts_once() -> None:

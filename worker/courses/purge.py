@@ -1,5 +1,6 @@
 """Purge: deletes the kept source volumes for good, each re-read as Released and still the one that was signed for."""
 
+from cluster.values import Volume
 from migrations_app.problems import Problem
 from worker.context import Context
 from worker.outcomes import Again, Done, Outcome, Stop
@@ -39,11 +40,12 @@ def tick(context: Context) -> Outcome:
 def _check_destination(context: Context) -> Outcome | None:
     """Without the destination's volume, what would be purged may be the last copy."""
     for transfer in context.transfers:
-        volume = context.cluster.get_volume(transfer.staging_volume)
-        if volume is None or volume.uid != transfer.staging_volume_uid or volume.deleting:
+        volume = context.cluster.get_volume(transfer.staging_volume) if transfer.staging_volume else None
+        same = volume is not None and volume.uid == transfer.staging_volume_uid and not volume.deleting
+        if volume is None or not same or not _stays(context, volume):
             return Stop(
                 Problem(
-                    f"Volume {transfer.staging_volume} of {transfer.destination_name} is gone: {transfer.source_volume} may be the last copy.",
+                    f"Volume {transfer.staging_volume} of {transfer.destination_name} is gone or about to go: {transfer.source_volume} may be the last copy.",
                     "Nothing more is purged.",
                     "Use Undo to have the source back. If the data is not needed anywhere, delete the volume yourself.",
                     f"kubectl get pv {transfer.source_volume} -o yaml",
@@ -51,6 +53,14 @@ def _check_destination(context: Context) -> Outcome | None:
                 )
             )
     return None
+
+
+def _stays(context: Context, volume: Volume) -> bool:
+    """Retained, or held by a claim that nobody has deleted: one that waits for its last pod takes its volume along."""
+    held = volume.claim_ref
+    claim = context.cluster.get_claim(held.namespace, held.name) if held else None
+    in_use = claim is not None and held is not None and claim.uid == held.uid and not claim.deleting
+    return in_use or volume.reclaim_policy == "Retain"
 
 
 def _strange(name: str, what: str) -> Problem:

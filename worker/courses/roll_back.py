@@ -1,7 +1,8 @@
 """Roll back: puts back what was recorded and removes what this migration created, nothing else.
 
 It goes by the intents, backwards: first Git and the destination, then staging, then replicas, suspension last. Each look
-finds the first thing that is not as it was, and mends that one.
+finds the first thing that is not as it was, and mends that one. A volume goes only where the source is whole and the
+volume holds nothing but our copy.
 """
 
 from django.utils import timezone
@@ -12,15 +13,21 @@ from migrations_app.problems import Problem
 from migrations_app.states import IntentState
 from worker import declarations, flux, gitside, manifests, movers, suspension
 from worker.context import LABEL, Context
+from worker.courses import sources
 from worker.outcomes import Again, Done, Outcome, Stop, Wait
 from worker.stillness import users
 
 WAS_POLICY = "holdfast.dev/reclaim-policy"
+PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
+# What a mover left that had taken the staging volume for its copy.
+_TAKEN = ("warm-copy", "copy", "verify")
+_WHY_KEPT = "the application may have written to it, or it may hold what is nowhere else"
 
 
 def tick(context: Context) -> Outcome:
     return (
         movers.remove_every(context)
+        or _admit_loss(context)
         or _leave_git(context)
         or _empty_destination(context)
         or _remove_claims(context)
@@ -31,6 +38,27 @@ def tick(context: Context) -> Outcome:
     )
 
 
+def _admit_loss(context: Context) -> Outcome | None:
+    """Says once that there is no source to go back to, before the application's other home is taken away."""
+    lost = sources.lost(context)
+    if not lost or context.migration.evidence.filter(kind="source-gone").exists():
+        return None
+    if not context.migration.intents.exists():
+        return None
+    names = ", ".join(transfer.source_name for transfer in lost)
+    context.evidence("source-gone", {"claims": [transfer.source_name for transfer in lost]})
+    return Stop(
+        Problem(
+            f"There is nothing to go back to: {names} or its volume is gone or on its way out, not by Holdfast.",
+            "Nothing was removed. The copy is there.",
+            "Put the source back on its volume, then retry. Retry as it is to roll back all the same: "
+            "every volume that may hold the last copy is kept then.",
+            f"kubectl get pvc,pv -n {context.migration.source_namespace}",
+            "source-gone",
+        )
+    )
+
+
 def _leave_git(context: Context) -> Outcome | None:
     """Takes the deploy change out of Git again, if it got there."""
     migration = context.migration
@@ -38,6 +66,8 @@ def _leave_git(context: Context) -> Outcome | None:
     if (
         migration.git_mode == GitMode.NONE
         or not owner
+        # Deploy changed nothing in Git then.
+        or migration.source_owner.get("kind") != "Kustomization"
         # Within one namespace the destination's workload is the source's: it is never taken out.
         or migration.within_namespace
         or context.memory.get("git_left")
@@ -66,8 +96,6 @@ def _began(context: Context, step: str) -> bool:
 
 def _empty_destination(context: Context) -> Outcome | None:
     """Nothing may use the destination claims when they go."""
-    if context.migration.within_namespace and not _began(context, "deploy"):
-        return None
     for transfer in context.transfers:
         if not transfer.destination_uid and not _made(
             context, context.migration.destination_namespace, transfer.destination_name
@@ -121,7 +149,7 @@ def _remove_claim(context: Context, transfer: Transfer, claim: Claim) -> Outcome
     if volume is not None and (volume.claim_ref is None or volume.claim_ref.uid != claim.uid):
         return Again(f"Waiting for {claim.name} and {volume.name} to bind.", after_s=0.5)
     if volume is not None:
-        wanted = "Retain" if _was_used(context, claim.namespace, claim.name) else "Delete"
+        wanted = "Delete" if _may_go(context, transfer, claim, volume) else "Retain"
         if volume.reclaim_policy != wanted:
             _set_policy(context, volume, wanted)
             return Again(f"Volume {volume.name}: {_fate(wanted)}.", after_s=0.1)
@@ -145,6 +173,19 @@ def _remove_claim(context: Context, transfer: Transfer, claim: Claim) -> Outcome
     return Again(f"Removed {claim.namespace}/{claim.name}.", after_s=0.2)
 
 
+def _may_go(context: Context, transfer: Transfer, claim: Claim | None, volume: Volume) -> bool:
+    """Whether the data of a claim of ours is a copy that nobody needs: the source is whole, and it holds nothing else."""
+    namespace = claim.namespace if claim else context.migration.destination_namespace
+    name = claim.name if claim else transfer.destination_name
+    if _was_used(context, namespace, name) or not sources.intact(context, transfer):
+        return False
+    # The mover takes an empty volume alone. Until it did, a volume that was there before its claim may hold anything.
+    if context.migration.evidence.filter(transfer=transfer, kind__in=_TAKEN).exists():
+        return True
+    made = claim is not None and claim.created_at and volume.created_at
+    return bool(made) and PROVISIONED_BY in volume.annotations and volume.created_at >= claim.created_at  # type: ignore[operator, union-attr]
+
+
 def _was_used(context: Context, namespace: str, name: str) -> bool:
     """Once the application could use a destination claim it may have written there: that is kept, and said."""
     if _began(context, "deploy"):
@@ -155,9 +196,7 @@ def _was_used(context: Context, namespace: str, name: str) -> bool:
 
 
 def _fate(policy: str) -> str:
-    return (
-        "kept, since the application may have written to it" if policy == "Retain" else "goes with its claim"
-    )
+    return f"kept, since {_WHY_KEPT}" if policy == "Retain" else "goes with its claim"
 
 
 def _set_policy(context: Context, volume: Volume, policy: str) -> None:
@@ -178,8 +217,7 @@ def _settle_volume(context: Context, transfer: Transfer) -> Outcome | None:
     volume = context.cluster.get_volume(transfer.staging_volume)
     if volume is None or volume.uid != transfer.staging_volume_uid or volume.deleting:
         return None
-    migration = context.migration
-    if _was_used(context, migration.destination_namespace, transfer.destination_name):
+    if volume.reclaim_policy == "Retain" and not _may_go(context, transfer, None, volume):
         return None
     held = volume.claim_ref
     if volume.phase == "Available" and held is not None and not held.uid and transfer.staging_uid:
@@ -209,31 +247,26 @@ def _unreserve(context: Context, transfer: Transfer, volume: Volume, held: Claim
 def _restore_source_volumes(context: Context) -> Outcome | None:
     """Release sets Retain before it begins to delete; when it did not begin, the policy goes back.
 
-    Not where the volume has lost its claim meanwhile: with another policy the data would be gone at once.
+    Not on a volume that lost its claim meanwhile: with the policy Delete its data would be destroyed at once.
     """
+    whole = {t.source_volume for t in context.transfers if sources.intact(context, t)}
     for intent in _intents(context, "release/retain/"):
         volume = context.cluster.get_volume(intent.name)
-        wanted = intent.before["reclaim_policy"]
-        if volume is not None and volume.uid == intent.uid and volume.reclaim_policy != wanted:
-            if not _is_claimed(context, volume):
-                left = [*context.memory.get("left_retained", []), volume.name]
-                context.remember(left_retained=left)
-                _undone(intent)
-                continue
-            _set_policy(context, volume, wanted)
+        if (
+            volume is not None
+            and volume.uid == intent.uid
+            and volume.name in whole
+            and _bound(volume)
+            and volume.reclaim_policy != intent.before["reclaim_policy"]
+        ):
+            _set_policy(context, volume, intent.before["reclaim_policy"])
             return Again(f"Volume {volume.name} has its reclaim policy again.", after_s=0.1)
         _undone(intent)
     return None
 
 
-def _is_claimed(context: Context, volume: Volume) -> bool:
-    """Whether a source claim holds the volume, and stays."""
-    for transfer in context.transfers:
-        claim = context.cluster.get_claim(context.migration.source_namespace, transfer.source_name)
-        held = volume.claim_ref is not None and claim is not None and volume.claim_ref.uid == claim.uid
-        if held and volume.phase == "Bound" and claim is not None and not claim.deleting:
-            return True
-    return False
+def _bound(volume: Volume) -> bool:
+    return volume.phase == "Bound" and not volume.deleting
 
 
 def _restore_workloads(context: Context) -> Outcome | None:
@@ -291,19 +324,19 @@ def _finish(context: Context) -> Outcome:
         volume = context.cluster.get_volume(transfer.staging_volume) if transfer.staging_volume else None
         if volume is not None and volume.uid == transfer.staging_volume_uid and not volume.deleting:
             kept.append(volume.name)
+    lost = sources.lost(context)
+    kept += [name for transfer in lost if (name := sources.kept_volume(context, transfer))]
     if context.migration.outage_began_at and not context.migration.outage_ended_at:
         context.migration.outage_ended_at = timezone.now()
         context.keep("outage_ended_at")
     left = context.memory.get("left_suspended", [])
     context.evidence("rolled-back", {"kept_volumes": kept, "left_suspended": left})
-    said = [
-        "Everything else is as it was." if context.memory.get("left_retained") else "Everything is as it was."
-    ]
+    said = ["Everything is as it was."]
+    if lost:
+        names = ", ".join(transfer.source_name for transfer in lost)
+        said = [f"Everything is as it was but the source: {names} was lost, not by Holdfast."]
     if kept:
-        said.append(f"Kept for you, since the application may have written to it: {', '.join(kept)}.")
-    retained = context.memory.get("left_retained", [])
-    if retained:
-        said.append(f"Left on Retain, since the claim is gone: {', '.join(retained)}.")
+        said.append(f"Kept for you, since {_WHY_KEPT}: {', '.join(kept)}.")
     if left:
         said.append(f"Left suspended, since somebody else changed it meanwhile: {', '.join(left)}.")
     return Done(" ".join(said))

@@ -42,10 +42,10 @@ def _check_claims(context: Context) -> Outcome | None:
     """A destination claim that is not the one handed over holds other data, or none."""
     for transfer in context.transfers:
         claim = context.cluster.get_claim(context.migration.destination_namespace, transfer.destination_name)
-        if claim is None or claim.uid != transfer.destination_uid:
+        if claim is None or claim.uid != transfer.destination_uid or claim.deleting:
             return Stop(
                 Problem(
-                    f"Claim {context.migration.destination_namespace}/{transfer.destination_name} is not the one that was handed over.",
+                    f"Claim {context.migration.destination_namespace}/{transfer.destination_name} is not the one that was handed over, or is being deleted.",
                     "The source is unchanged.",
                     "Find out who replaced it. Roll back when the data in it is not yours.",
                     f"kubectl get pvc -n {context.migration.destination_namespace} {transfer.destination_name} -o yaml",

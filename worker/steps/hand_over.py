@@ -48,6 +48,8 @@ def _one(context: Context, transfer: Transfer) -> Outcome | None:
     if volume.uid != (transfer.staging_volume_uid or volume.uid):
         return Stop(_strange(volume, "is another volume than the one that was filled"))
     destination = context.cluster.get_claim(migration.destination_namespace, transfer.destination_name)
+    if destination is not None and destination.deleting:
+        return _outlast(context, transfer, destination, volume)
     if destination is not None and _bound_together(destination, volume):
         return _settle(context, transfer, destination, volume)
     staging = context.cluster.get_claim(migration.source_namespace, transfer.staging_name)
@@ -60,6 +62,15 @@ def _one(context: Context, transfer: Transfer) -> Outcome | None:
     if staging is not None:
         return _delete_staging(context, transfer, staging, volume)
     return _reserve_and_create(context, transfer, volume, destination)
+
+
+def _outlast(context: Context, transfer: Transfer, destination: Claim, volume: Volume) -> Outcome:
+    """Somebody deletes the destination claim: its volume must not go with it."""
+    ours = volume.claim_ref is not None and volume.claim_ref.uid == destination.uid
+    if ours and volume.reclaim_policy != "Retain":
+        _retain(context, transfer, volume)
+        return Again(f"Volume {volume.name} is kept, whatever happens to its claim.", after_s=0.1)
+    return Again(f"Waiting for {destination.name} to be gone: somebody deletes it.", after_s=0.5)
 
 
 def _learn_volume(context: Context, transfer: Transfer) -> Outcome:

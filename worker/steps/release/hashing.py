@@ -19,6 +19,8 @@ from worker.steps.release import signature
 
 # How old the look at the source may be when the first claim may go.
 HASH_HOLDS = timedelta(minutes=15)
+# How long nobody may have looked who uses the source: a pod may have come, written and gone meanwhile.
+UNSEEN = timedelta(minutes=5)
 
 
 def check(context: Context) -> Outcome | None:
@@ -29,8 +31,11 @@ def check(context: Context) -> Outcome | None:
     if still is not None:
         signature.void(context, "The source is in use again or was replaced: it may have been written to.")
         return still
+    unseen = _unseen(context)
     if context.memory.get("hashed_at"):
-        return None
+        if unseen < UNSEEN or not remaining or any(claims.left_to_flux(context, t) for t in remaining):
+            return None
+        return _once_more(context, "Nobody looked for a while: the source is hashed again.")
     number = context.memory.setdefault("hash_number", 1)
     if not context.memory.get("hash_read"):
         outcome = _compare(context, remaining, number)
@@ -56,10 +61,23 @@ def _is_gone(context: Context, transfer: Transfer) -> bool:
 def again(context: Context) -> Outcome | None:
     """None when the look is young enough for what comes next, or that has begun."""
     age = timezone.now() - datetime.fromisoformat(context.memory["hashed_at"])
-    if age < HASH_HOLDS or claims.began(context):
+    # A clock that was set back makes it look younger than nothing.
+    if timedelta(0) <= age < HASH_HOLDS or claims.began(context):
         return None
+    return _once_more(context, "Git took long: the source is hashed again.")
+
+
+def _once_more(context: Context, why: str) -> Again:
     context.memory.update(hashed_at="", hash_read=False, hash_number=context.memory["hash_number"] + 1)
-    return Again("Git took long: the source is hashed again.", after_s=0.1)
+    return Again(why, after_s=0.1)
+
+
+def _unseen(context: Context) -> timedelta:
+    """How long ago the source was last seen still in this attempt. Notes that it is now."""
+    now = timezone.now()
+    seen = context.memory.get("still_at")
+    context.memory["still_at"] = now.isoformat()
+    return abs(now - datetime.fromisoformat(seen)) if seen else timedelta(0)
 
 
 def _compare(context: Context, transfers: list[Transfer], number: int) -> Outcome | None:

@@ -1,0 +1,85 @@
+"""When there is a way back, and what it must not stumble over. No cluster is needed for these."""
+
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from migrations_app.models import GitMode
+from migrations_app.rules.possible import released
+from migrations_app.states import State
+from tests.migrations_app.making import add_evidence, at_sign_off
+from tests.support.people import person
+from worker import lease as lease_module
+from worker.context import Context
+from worker.courses import roll_back
+from worker.lease import check_held, lease
+from worker.outcomes import Again
+from worker.steps.release import hashing
+
+pytestmark = pytest.mark.django_db
+
+
+def test_once_helm_has_let_go_there_is_no_way_back_but_undo() -> None:
+    migration = at_sign_off(person("operator"), state=State.RUNNING, current_step="release")
+    assert not released(migration)
+    add_evidence(migration, None, "helm-let-go", {"claims": ["library"]})
+    assert released(migration)
+
+
+def test_roll_back_asks_git_nothing_where_deploy_changed_nothing_there() -> None:
+    migration = at_sign_off(
+        person("operator"),
+        state=State.ROLLING_BACK,
+        git_mode=GitMode.MANUAL,
+        source_owner={"kind": "HelmRelease", "namespace": "media", "name": "library"},
+        destination_owner={"namespace": "flux-system", "name": "photos"},
+    )
+    migration.runs.create(step="deploy", attempt=1, state="done")
+    run = migration.runs.create(step="roll-back", attempt=1)
+    assert roll_back._leave_git(Context(migration, run, None)) is None  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def release(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A release between two claims: the first is gone, the second waits, hashed a moment ago."""
+    left = SimpleNamespace(source_name="second", number=2)
+    monkeypatch.setattr(hashing.stillness, "check", lambda *_: None)
+    monkeypatch.setattr(hashing, "_is_gone", lambda *_: False)
+    monkeypatch.setattr(hashing.claims, "began", lambda _: True)
+    monkeypatch.setattr(hashing.claims, "remaining", lambda _: [left])
+    monkeypatch.setattr(hashing.claims, "left_to_flux", lambda *_: False)
+    now = timezone.now().isoformat()
+    memory: dict[str, Any] = {"hashed_at": now, "hash_read": True, "hash_number": 1, "still_at": now}
+    return SimpleNamespace(memory=memory, transfers=[left])
+
+
+def test_a_claim_that_is_left_is_hashed_again_when_nobody_looked_for_a_while(
+    release: SimpleNamespace,
+) -> None:
+    assert hashing.check(release) is None  # type: ignore[arg-type]
+    release.memory["still_at"] = (timezone.now() - timedelta(hours=1)).isoformat()
+    assert isinstance(hashing.check(release), Again)  # type: ignore[arg-type]
+    assert (release.memory["hashed_at"], release.memory["hash_number"]) == ("", 2)
+
+
+def test_a_clock_that_was_set_back_does_not_keep_a_look_at_the_source_young(
+    release: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hashing.claims, "began", lambda _: False)
+    assert hashing.again(release) is None  # type: ignore[arg-type]
+    release.memory["hashed_at"] = (timezone.now() + timedelta(hours=1)).isoformat()
+    assert isinstance(hashing.again(release), Again)  # type: ignore[arg-type]
+
+
+def test_a_worker_whose_clock_runs_ahead_takes_no_lease_from_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    migration = at_sign_off(person("operator"))
+    with lease(migration.pk) as mine:
+        assert mine is not None
+        ahead = timezone.now() + timedelta(minutes=10)
+        monkeypatch.setattr(lease_module.timezone, "now", lambda: ahead)
+        with lease(migration.pk) as other:
+            assert other is None
+        check_held(mine)
