@@ -100,14 +100,37 @@ def test_roll_back_gives_away_no_volume_that_was_there_before_its_claim(shared: 
     assert migration.evidence.get(kind="rolled-back").data["kept_volumes"] == [volume]
 
 
-def test_a_purge_waits_while_the_destination_is_on_its_way_out(shared: Driver) -> None:
+def test_a_purge_waits_while_what_it_would_destroy_may_be_the_last_copy_or_in_use(shared: Driver) -> None:
     app = make_app(shared)
     migration = shared.end_retention(shared.until(signed(app), State.RETAINED))
-    # Its pod holds it; when that ends, the destination's volume goes with it.
-    delete_destination(app)
+    kept = shared.adapter.get_volume(migration.transfers.get().source_volume)
+    assert kept is not None
+    # Somebody reaches the kept data through a volume of their own.
+    source = {"csi": {"driver": kept.driver, "volumeHandle": kept.volume_handle}}
+    body = {"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}, "storageClassName": "by-hand"}
+    apply(
+        shared,
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {"name": f"rescue-{app.source}"},
+            "spec": {**body, **source, "persistentVolumeReclaimPolicy": "Retain"},
+        },
+    )
     running.purge(by=shared.operator, migration=migration, typed="app")
-    migration = stopped(shared, migration, "last-copy")
-    volume = shared.adapter.get_volume(migration.transfers.get().source_volume)
+    migration = stopped(shared, migration, "volume-strange")
+    shared.kubectl("delete", "pv", f"rescue-{app.source}", "--wait=false")
+    until(
+        lambda: shared.adapter.get_volume(f"rescue-{app.source}") is None,
+        timeout_s=30,
+        what="the rescue volume to be gone",
+    )
+
+    # The destination's pod still holds its claim; when that ends, the volume goes with it.
+    delete_destination(app)
+    running.retry(by=shared.operator, migration=migration)
+    stopped(shared, migration, "last-copy")
+    volume = shared.adapter.get_volume(kept.name)
     assert volume is not None and volume.reclaim_policy == "Retain"
 
 

@@ -21,6 +21,9 @@ def tick(context: Context) -> Outcome:
         holder = volume.claim_ref
         if volume.phase == "Bound" or holder is None or holder.uid != transfer.source_uid:
             return Stop(_strange(volume.name, "is not Released by the source claim: somebody uses it"))
+        twins = _twins(context, volume)
+        if twins:
+            return Stop(_strange(volume.name, f"has its data in common with volume {', '.join(twins)}"))
         # Deleting a Released volume whose policy is Delete is the controllers' work: they remove the storage behind it too.
         if volume.reclaim_policy != "Delete":
             context.act(
@@ -61,6 +64,15 @@ def _stays(context: Context, volume: Volume) -> bool:
     claim = context.cluster.get_claim(held.namespace, held.name) if held else None
     in_use = claim is not None and held is not None and claim.uid == held.uid and not claim.deleting
     return in_use or volume.reclaim_policy == "Retain"
+
+
+def _twins(context: Context, volume: Volume) -> list[str]:
+    """Other volumes for the same storage, as people make them to reach a Released one: it would be destroyed under them."""
+    if not volume.volume_handle:
+        return []
+    same = (volume.driver, volume.volume_handle)
+    volumes = context.cluster.list_volumes()
+    return [v.name for v in volumes if v.name != volume.name and (v.driver, v.volume_handle) == same]
 
 
 def _strange(name: str, what: str) -> Problem:
