@@ -9,9 +9,10 @@ from migrations_app.actions import gates, running, signing
 from migrations_app.models import Decision, GitMode, Migration, ReleasePath
 from migrations_app.states import State
 from sandbox.flux.hold import HELD_AT
+from tests.journeys.apps import deployment
 from tests.journeys.driving import TROUBLE, Driver
 from tests.journeys.dying import Moment, deaths
-from tests.journeys.git_apps import GitApp, make_git_app
+from tests.journeys.git_apps import GitApp, make_git_app, write
 from tests.mover.walker import picture
 from tests.support.waiting import until
 
@@ -248,3 +249,31 @@ def test_resumed_on_the_removal(shared: Driver, tmp_path: Path, monkeypatch: pyt
     stopped = ticked(app, third, lambda now: now.state == State.FAILED)
     assert stopped.problem is not None and stopped.problem["code"] == "source-in-use-again"
     assert not stopped.intents.filter(verb__in=[*FINAL, "claim.unprotect"], step="release").exists()
+
+
+def test_within_one_namespace_only_the_claim_leaves_git(shared: Driver, tmp_path: Path) -> None:
+    app = make_git_app(shared, tmp_path)
+    tree = picture(app.directory())
+    wanted = {"destination": app.source, "names": {"data": "data-new"}, "owner": {}}
+    migration = app.started(**wanted, release_path=ReleasePath.SUSPEND)
+    migration = shared.until(migration, State.WAITING, step="deploy")
+    # The workload is the destination's from now on: it stays in Git, and its owner is suspended once more at Release.
+    write(app.work / app.source / "app.yaml", deployment(app.source, "data-new"))
+    app.push("Use the new claim")
+    app.request()
+    gates.go_on(by=shared.operator, migration=migration)
+    migration = shared.approve(shared.confirm_test(migration))
+    migration = shared.until(migration, State.RETAINED, timeout_s=120)
+    app.settle()
+    transfer = migration.transfers.get()
+    assert [claim.name for claim in shared.adapter.list_claims(app.source)] == ["data-new"]
+    assert (
+        picture(shared.volume_directory(transfer.source_volume)) == picture(app.directory("data-new")) == tree
+    )
+    workload = shared.adapter.get_workload("Deployment", app.source, "app")
+    assert workload is not None and workload.replicas == 1
+    owner = shared.adapter.get_kustomization("flux-system", app.source)
+    assert owner is not None and not owner.suspended and owner.holds("Deployment", app.source, "app", "apps")
+    assert migration.evidence.get(kind="released").data["deleted_by"] == {
+        "data": f"Kustomization flux-system/{app.source}"
+    }
