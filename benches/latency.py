@@ -2,7 +2,7 @@
 
     python -m benches.latency IMAGE MOUNTPOINT DELAY_SECONDS
 
-serves MOUNTPOINT/image until it is unmounted. Needs root, /dev/fuse and loop devices; no compiler, no library.
+serves MOUNTPOINT/image until it is unmounted. Needs root, /dev/fuse and loop devices. Where a C compiler is there, delay.c does the same with less effort.
 Requests are answered by many threads, so that what is asked at the same time waits at the same time, as on network storage.
 """
 
@@ -17,6 +17,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from benches.building import built
 
 _IN = struct.Struct("<IIQQIIIHH")
 _OUT = struct.Struct("<IiQ")
@@ -105,7 +107,9 @@ def main(image: str, mountpoint: str, delay_s: float) -> None:
 
 
 @contextlib.contextmanager
-def slow_disk(base: Path, size: int, delay_s: float) -> Iterator[tuple[Path, Callable[[], None]]]:
+def slow_disk(
+    base: Path, size: int, delay_s: float, tools: Path
+) -> Iterator[tuple[Path, Callable[[], None]]]:
     """A mounted ext4 on a device that delays each read and write, and what empties its caches (by mounting it again).
 
     OSError or CalledProcessError where that cannot be.
@@ -116,7 +120,12 @@ def slow_disk(base: Path, size: int, delay_s: float) -> Iterator[tuple[Path, Cal
     with image.open("wb") as file:
         file.truncate(size)
     _run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", image)
-    server = subprocess.Popen([sys.executable, "-m", "benches.latency", str(image), str(front), str(delay_s)])
+    served = [str(image), str(front), str(delay_s)]
+    # In Python the server is what everything waits for as soon as many requests come at once.
+    program = built("delay", tools)
+    server = subprocess.Popen(
+        [program or sys.executable, *([] if program else ["-m", "benches.latency"]), *served]
+    )
     loop = ""
     try:
         _wait_for(front / "image")
