@@ -14,6 +14,7 @@ from mover.errors import MoverError
 from mover.protocol import Identity
 from mover.state import State, WriteBack
 
+WRITE_BACK_S = 1.0
 CHECKPOINT_S = 10.0
 LATER_ROWS = 2000  # stretches of at most 64 names: some 20 MiB
 NAME, NEW = b"listing.db", b"listing.new"
@@ -57,7 +58,7 @@ class Listing:
             state.distrust()
             self._open()
             self._database.execute("INSERT INTO rules VALUES (?)", (rules,))
-        self._last_s = time.monotonic()
+        self._last_s = self._last_commit_s = time.monotonic()
 
     def _open(self) -> None:
         """Opens what the last pass left. Where it left nothing, a new file under another name, which is ours once it is whole."""
@@ -157,27 +158,33 @@ class Listing:
             self._settle()
 
     def tick(self) -> None:
-        """Makes what was kept durable from time to time: first the data is written back, then the rows that speak of it."""
+        """Has the data written back beside the copy, so that the disk works from the beginning. Rows follow it every few seconds."""
         if self._write_back is not None:
             if not self._write_back.is_alive():
-                self._settle()
-        elif time.monotonic() - self._last_s >= CHECKPOINT_S:
+                self._settle(commit=time.monotonic() - self._last_commit_s >= CHECKPOINT_S)
+        elif time.monotonic() - self._last_s >= min(WRITE_BACK_S, CHECKPOINT_S):
             self._write_back = WriteBack(self._state.destination.fd)
 
-    def _settle(self) -> None:
+    def _settle(self, *, commit: bool = True) -> None:
+        """Waits for the data. Rows that came meanwhile are not committed with the others: some of their data came too late."""
         if self._write_back is not None:
             self._write_data_back(self._write_back)
         self._write_back = None
+        self._last_s = time.monotonic()
+        if commit:
+            self._commit()
+        for statement, values in self._later:
+            self._database.execute(statement, values)
+        self._later.clear()
+
+    def _commit(self) -> None:
+        self._last_commit_s = self._last_s
         self._database.execute("COMMIT")
         if self._new:
             self._adopt()
             self._connect()
         else:
             self._database.execute("BEGIN")
-        for statement, values in self._later:
-            self._database.execute(statement, values)
-        self._later.clear()
-        self._last_s = time.monotonic()
 
     def _write_data_back(self, running: WriteBack) -> None:
         """After a failure nothing more is kept: the system tells of a lost write once, and a second try would seem to succeed."""

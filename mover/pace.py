@@ -18,46 +18,47 @@ RETRY_S = 10.0
 
 
 class Stopwatch:
-    """How long one task took, and how much of that its thread ran or wanted to run."""
+    """How long one task took, how much of that its thread ran, and how much it waited for a processor."""
 
     def __init__(self) -> None:
         self._began_s = time.monotonic()
-        self._busy_s = _thread_busy_s()
+        self._ran_s, self._queued_s = _thread_times_s()
 
-    def read(self) -> tuple[float, float]:
-        """Seconds in all, seconds busy."""
-        return time.monotonic() - self._began_s, _thread_busy_s() - self._busy_s
+    def read(self) -> tuple[float, float, float]:
+        """Seconds in all, seconds run, seconds in the queue for a processor."""
+        ran_s, queued_s = _thread_times_s()
+        return time.monotonic() - self._began_s, ran_s - self._ran_s, queued_s - self._queued_s
 
 
 _local = threading.local()
 
 
-def _thread_busy_s() -> float:
+def _thread_times_s() -> tuple[float, float]:
     """Processor time of this thread, and the time that it waited for a processor: on a busy machine that is no waiting for storage."""
     try:
         fd: int | None = getattr(_local, "fd", None)
         if fd is None:
             fd = _local.fd = os.open("/proc/thread-self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
         ran, waited = os.pread(fd, 100, 0).split()[:2]
-        return (int(ran) + int(waited)) / 1e9
+        return int(ran) / 1e9, int(waited) / 1e9
     except (OSError, ValueError):
-        return time.thread_time()
+        return time.thread_time(), 0.0
 
 
 class Pace:
     """The number of processes, and the window that each of them has now."""
 
-    def __init__(self, processes: int = 0, threads: int = 0, cpus: float = 0.0) -> None:
+    def __init__(self, processes: int = 0, threads: int = 0, cpus: float = 0.0, window: int = 1) -> None:
         available = cpus or available_cpus()
         self.processes = processes or max(1, min(16, round(available)))
         self._fixed = threads
-        self._step = 0
+        self._step = WINDOWS.index(window) if window in WINDOWS else 0
         self._cpus = max(0.1, min(available, float(self.processes)))
         self._done = 0
-        self._busy_s = self._wall_s = 0.0
+        self._ran_s = self._queued_s = self._wall_s = 0.0
         self._probed = False
         self._last_done = 0
-        self._last_busy_s = 0.0
+        self._last_ran_s = 0.0
         self._last_s = 0.0
         self._rates: dict[int, float] = {}
         self._hold_until_s = 0.0
@@ -67,18 +68,19 @@ class Pace:
         """Tasks that a process works on at once."""
         return self._fixed or WINDOWS[self._step]
 
-    def answered(self, wall_s: float, busy_s: float) -> None:
+    def answered(self, wall_s: float, ran_s: float, queued_s: float) -> None:
         """A worker finished a task."""
         self._done += 1
         self._wall_s += wall_s
-        self._busy_s += busy_s
+        self._ran_s += ran_s
+        self._queued_s += queued_s
         if not self._probed and self._done >= self.processes and self._wall_s >= PROBE_S:
             self._probe()
 
     def _probe(self) -> None:
         """Chooses the first window: enough tasks to keep the processors busy while the others are blocked."""
         self._probed = True
-        wanted = 1.5 * self._wall_s / max(self._busy_s, 1e-6)
+        wanted = 1.5 * self._wall_s / max(self._ran_s + self._queued_s, 1e-6)
         while wanted > 2 and WINDOWS[self._step] < wanted and self._step + 1 < len(WINDOWS):
             self._step += 1
 
@@ -91,7 +93,8 @@ class Pace:
         if self._fixed or elapsed < INTERVAL_S or self._done - self._last_done < 2:
             return
         rate = (self._done - self._last_done) / elapsed
-        busy = (self._busy_s - self._last_busy_s) / elapsed / self._cpus
+        # What threads wait for a processor is not counted here: the more of them, the more they wait.
+        busy = (self._ran_s - self._last_ran_s) / elapsed / self._cpus
         self._rates[self._step] = rate
         self._remember(now_s)
         if busy > IDLE:
@@ -109,7 +112,7 @@ class Pace:
     def _remember(self, now_s: float) -> None:
         self._last_s = now_s
         self._last_done = self._done
-        self._last_busy_s = self._busy_s
+        self._last_ran_s = self._ran_s
 
 
 def available_cpus() -> float:

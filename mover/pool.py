@@ -51,7 +51,8 @@ class Answer(NamedTuple):
     result: object
     crash: str
     wall_s: float
-    busy_s: float
+    ran_s: float
+    queued_s: float
 
 
 def _answer(job: Runs, number: int, task: object) -> Answer:
@@ -61,7 +62,7 @@ def _answer(job: Runs, number: int, task: object) -> Answer:
     except Exception:  # noqa: BLE001  a defect: the coordinator reports it and stops
         import traceback
 
-        return Answer(number, None, traceback.format_exc(), 0, 0)
+        return Answer(number, None, traceback.format_exc(), 0, 0, 0)
     return Answer(number, result, "", *watch.read())
 
 
@@ -241,7 +242,7 @@ class Pool:
     def _take(self, source: Source, context: object, task: object, answer: Answer) -> None:
         if answer.crash:
             raise MoverError(f"a defect of the mover: {answer.crash}")
-        self.pace.answered(answer.wall_s, answer.busy_s)
+        self.pace.answered(answer.wall_s, answer.ran_s, answer.queued_s)
         source.handle(context, task, answer.result)
 
     def _lost(self, index: int) -> MoverError:

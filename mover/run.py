@@ -57,13 +57,14 @@ class Run:
         self.read_from_disk = False
         self.state_removed = False
         self.two_sides = False
+        self._window = 1
 
     def pace(self) -> Pace:
         """The pace within the limits."""
         limits = self.request.limits
         by_memory = max(1, (limits.memory - (64 << 20)) // (40 << 20))
         processes = limits.processes or min(by_memory, Pace(cpus=limits.cpu).processes)
-        return Pace(processes, limits.threads, limits.cpu)
+        return Pace(processes, limits.threads, limits.cpu, self._window)
 
     def work(self, job: Comparing | Copying, source: Source) -> None:
         """Has a job done by worker processes."""
@@ -75,6 +76,7 @@ class Run:
             pool.run(source)
         finally:
             pool.close()
+        self._window = pace.window  # what the copy found is where the proof begins
 
 
 def run(request: Request, progress: Progress, started_s: float) -> dict[str, object]:
