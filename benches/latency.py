@@ -119,7 +119,7 @@ def slow_disk(
     disk.mkdir()
     with image.open("wb") as file:
         file.truncate(size)
-    _run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", image)
+    _run("mkfs.ext4", "-q", "-F", "-i", "8192", "-E", "lazy_itable_init=0,lazy_journal_init=0", image)
     served = [str(image), str(front), str(delay_s)]
     # In Python the server is what everything waits for as soon as many requests come at once.
     program = built("delay", tools)

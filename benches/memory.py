@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from benches.contenders import environment, mover_command
@@ -83,12 +84,12 @@ def _large(root: Path, size: int) -> None:
 
 def measure(scale: float, base: Path) -> dict[str, dict[str, float]]:
     """Copy with read back, a further pass, and a verify of both sides, of each tree."""
-    trees = {
+    trees: dict[str, Callable[[Path], None]] = {
         f"{round(ENTRIES * scale):,} entries": lambda root: _many(root, round(ENTRIES * scale)),
         f"{round(WIDE * scale):,} names in one directory": lambda root: _fill(root, round(WIDE * scale)),
         f"a sparse file of {LARGE_BYTES >> 30} GiB": lambda root: _large(root, LARGE_BYTES),
     }
-    found = {}
+    found: dict[str, dict[str, float]] = {}
     for name, build in trees.items():
         source, destination = base / "memory-source", base / "memory-destination"
         source.mkdir()

@@ -3,19 +3,28 @@
 import json
 import sys
 import time
-from typing import TextIO
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TextIO
 
 from mover.names import shown
 
+if TYPE_CHECKING:
+    from mover.counting import Counting
+
 
 class Progress:
-    """Bytes and files of the current phase. `totals` are bytes and files, as far as they are known."""
+    """Bytes and files of the current phase. `totals` are bytes and files, as far as they are known.
+
+    Where no totals are known, `count` starts a count of them, after the first second of a phase.
+    """
 
     def __init__(self, phase: str, output: TextIO | None = None, every_s: float = 1.0) -> None:
         self.output = output or sys.stdout
         self.every_s = every_s
         self.phase_seconds: dict[str, float] = {}
         self.phase = ""
+        self.count: Callable[[], Counting] | None = None
+        self._counting: Counting | None = None
         self._began_s = time.monotonic()
         self.begin(phase)
 
@@ -39,6 +48,9 @@ class Progress:
             )
         self.phase = ""
         self._began_s = now
+        if self._counting is not None:
+            self._counting.close()
+            self._counting = None
 
     def tick(self) -> None:
         """Prints a line if the last one is a second old."""
@@ -47,19 +59,39 @@ class Progress:
             return
         self._last_s = now
         self._window = [*self._window[-10:], (now, self.bytes)]
+        totals, kind = self._totals()
         first_s, first_bytes = self._window[0]
         rate = (self.bytes - first_bytes) / (now - first_s) if now > first_s else 0
         line = {
             "t": "progress",
             "phase": self.phase,
             "bytes": self.bytes,
-            "bytes_total": self.totals[0],
+            "bytes_total": totals[0],
             "files": self.files,
-            "files_total": self.totals[1],
+            "files_total": totals[1],
+            "totals": kind,
             "rate_bytes_per_second": round(rate),
             "path": shown(self.path),
         }
         self.emit(line)
+
+    def _totals(self) -> tuple[tuple[int | None, int | None], str | None]:
+        """Totals of bytes and files, and what they are: known before, counted, or growing while they are counted."""
+        if self.totals != (None, None):
+            return self.totals, "known"
+        if self._counting is None:
+            if self.count is None or self.phase == "write-back":
+                return self.totals, None
+            try:
+                self._counting = self.count()
+            except OSError:  # no process, no handle: the totals are only for show
+                self.count = None
+                return self.totals, None
+        counting = self._counting
+        counting.look()
+        # What is done can be ahead of the count, and a file that grows ahead of both.
+        found = max(counting.bytes, self.bytes), max(counting.files, self.files)
+        return found, "counted" if counting.complete else "growing"
 
     def emit(self, line: dict[str, object]) -> None:
         """Prints one line; a reader that is gone does not stop the work."""

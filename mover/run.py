@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from mover import keeping
@@ -10,6 +11,7 @@ from mover.attributes import Rules
 from mover.compare import Comparing
 from mover.copy import CopyPass
 from mover.copying import Copying
+from mover.counting import Counting
 from mover.errors import MoverError, reason_of
 from mover.limits import Brake, Limits
 from mover.listing_database import Listing, totals_of
@@ -66,6 +68,22 @@ class Run:
         processes = limits.processes or min(by_memory, Pace(cpus=limits.cpu).processes)
         return Pace(processes, limits.threads, limits.cpu, self._window)
 
+    def counting(self) -> Callable[[], Counting] | None:
+        """What counts the source for the progress; it would use processors and operations that are limited."""
+        limits = self.request.limits
+        if limits.cpu or limits.iops:
+            return None
+        source = self.request.source
+
+        def start() -> Counting:
+            fd = os.open(source, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                return Counting(fd)
+            finally:
+                os.close(fd)
+
+        return start
+
     def work(self, job: Comparing | Copying, source: Source) -> None:
         """Has a job done by worker processes."""
         pace = self.pace()
@@ -83,6 +101,7 @@ def run(request: Request, progress: Progress, started_s: float) -> dict[str, obj
     """The result of a request."""
     current = Run(request, progress)
     try:
+        progress.count = current.counting()
         if request.command == "copy":
             _copy(current)
         elif request.command == "verify":
@@ -225,7 +244,8 @@ def _verify_copy(current: Run, source: Tree, destination: Tree, state: State) ->
     """Reads the destination back; the source too, where this pass did not read all of it or something differs."""
     copied = current.tally.sides[0]
     if not current.tally.unchanged_files:
-        current.progress.begin("verify-destination", (copied.bytes, None))
+        names = copied.files + copied.symlinks + copied.fifos + copied.devices
+        current.progress.begin("verify-destination", (copied.bytes, names))
         back = Tally()
         _compare(current, (destination,), back, current.progress, drop=(True,))
         made = back.sides[0]

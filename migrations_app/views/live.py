@@ -137,13 +137,16 @@ def progress_of(found: Migration, said: dict[str, Any]) -> dict[str, Any] | None
     at = parse_datetime(said.get("at", "")) or timezone.now()
     silent = timezone.now() - at
     rate, total, done = said.get("rate_bytes_per_second"), said.get("bytes_total"), said.get("bytes") or 0
-    eta = (total - done) / rate if rate and total and total > done else None
+    # While the mover still counts ahead of its work, the total says how much it has seen, not how much there is.
+    growing = said.get("totals") == "growing"
+    eta = (total - done) / rate if rate and total and total > done and not growing else None
     return {
         **said,
         "phase": loglines.phase(said.get("phase", "")),
+        "growing": growing,
         "rate": rate,
         "eta_s": eta,
-        "percent": min(100, 100 * done // total) if total else None,
+        "percent": min(100, 100 * done // total) if total and not growing else None,
         "silent_s": silent.total_seconds() if silent > SILENT else None,
     }
 
