@@ -64,17 +64,19 @@ def _many(root: Path, entries: int) -> None:
     for number in range(max(1, entries // 1000)):
         place = root / f"{number % 100:02}" / f"{number:05}"
         place.mkdir(parents=True)
-        _fill(place, 999)
+        fill(place, 999)
 
 
-def _fill(place: Path, files: int) -> None:
+def fill(place: Path, files: int) -> None:
+    """Empty files in one directory."""
     handle = os.open(place, os.O_RDONLY)
     for name in range(files):
         os.close(os.open(b"entry-%07d" % name, os.O_WRONLY | os.O_CREAT, 0o644, dir_fd=handle))
     os.close(handle)
 
 
-def _large(root: Path, size: int) -> None:
+def large(root: Path, size: int) -> None:
+    """A file that is nearly all hole."""
     with (root / "large").open("wb") as file:
         file.truncate(size)
         for island in range(64):
@@ -86,8 +88,8 @@ def measure(scale: float, base: Path) -> dict[str, dict[str, float]]:
     """Copy with read back, a further pass, and a verify of both sides, of each tree."""
     trees: dict[str, Callable[[Path], None]] = {
         f"{round(ENTRIES * scale):,} entries": lambda root: _many(root, round(ENTRIES * scale)),
-        f"{round(WIDE * scale):,} names in one directory": lambda root: _fill(root, round(WIDE * scale)),
-        f"a sparse file of {LARGE_BYTES >> 30} GiB": lambda root: _large(root, LARGE_BYTES),
+        f"{round(WIDE * scale):,} names in one directory": lambda root: fill(root, round(WIDE * scale)),
+        f"a sparse file of {LARGE_BYTES >> 30} GiB": lambda root: large(root, LARGE_BYTES),
     }
     found: dict[str, dict[str, float]] = {}
     for name, build in trees.items():

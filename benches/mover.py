@@ -72,6 +72,7 @@ class Bench:
                 contender(source, destination)
                 os.sync()
                 seconds.setdefault(label, []).append(round(time.monotonic() - began, 3))
+                print(f"    {name}, {label}: {seconds[label][-1]} s", file=sys.stderr, flush=True)
                 shutil.rmtree(destination)
         show(name, seconds)
         return seconds

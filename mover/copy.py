@@ -165,6 +165,7 @@ class CopyPass:
         position = int(listed.inline is not None and listed.name_count > 0)
         if listed.inline is None:
             first = b""
+            carried: tuple[tuple[bytes, bytes], ...] = ()
             parts = stretches(listed.names, bytes(listed.name_count))
             names = next(parts, (b"", b""))[0]
             while names:
@@ -172,7 +173,11 @@ class CopyPass:
                 span = Span(first, following.partition(b"\0")[0] if following else None)
                 rows: tuple[tuple[bytes, bytes], ...] = ()
                 if not (listed.fresh or self.listing.empty):
-                    rows = self.listing.between(node.path, first, names.rpartition(b"\0")[2])
+                    rows = self.listing.between(node.path, span)
+                    # What began in the span before was found then, and may be replaced by now.
+                    if carried and (not rows or rows[0][0] != first):
+                        rows = (*carried, *rows)
+                    carried = rows[-1:]
                 blobs = tuple([blob for _, blob in rows])
                 yield Stretch(node.path, names, blobs, listed.fresh), _Place(node, position, span, rows)
                 position += 1

@@ -49,6 +49,7 @@ class Brake:
         self.active = bool(self._bytes or self._operations or self._cpu)
         self._lock = threading.Lock()
         self._start_s = time.monotonic()
+        self._cpu_before_s = time.process_time()
         self._free_bytes_s = self._free_operations_s = self._start_s
 
     def used(self, operations: int, size: int) -> None:
@@ -65,6 +66,12 @@ class Brake:
                 )
             until_s = max(self._free_bytes_s, self._free_operations_s)
             if self._cpu:
-                until_s = max(until_s, self._start_s + time.process_time() / self._cpu)
+                until_s = max(until_s, self._start_s + self._cpu_used_s() / self._cpu)
         if until_s > now:
             time.sleep(until_s - now)
+
+    def _cpu_used_s(self) -> float:
+        """Processor time since the brake was made; a process that was forked since then begins at nothing."""
+        used_s = time.process_time()
+        self._cpu_before_s = min(self._cpu_before_s, used_s)
+        return used_s - self._cpu_before_s

@@ -112,11 +112,11 @@ class Listing:
         rows = tuple(self._database.execute(query, (_key(directory),)).fetchall())
         return (rows, True) if len(rows) < 5 else ((), False)
 
-    def between(self, directory: bytes, first: bytes, last: bytes) -> tuple[tuple[bytes, bytes], ...]:
-        """Rows that may cover the names from `first` to `last`, with where they begin."""
-        query = """SELECT first, rows FROM stretches WHERE directory = ?1 AND first <= ?3 AND first >= coalesce(
-                   (SELECT max(first) FROM stretches WHERE directory = ?1 AND first <= ?2), x'')"""
-        return tuple(self._database.execute(query, (_key(directory), first, last)).fetchall())
+    def between(self, directory: bytes, span: Span) -> tuple[tuple[bytes, bytes], ...]:
+        """Rows that may cover the names of a span, with where they begin, in that order."""
+        query = """SELECT first, rows FROM stretches WHERE directory = ?1 AND (first < ?3 OR ?3 IS NULL) AND first >= coalesce(
+                   (SELECT max(first) FROM stretches WHERE directory = ?1 AND first <= ?2), x'') ORDER BY first"""
+        return tuple(self._database.execute(query, (_key(directory), span.first, span.end)).fetchall())
 
     def keep(self, directory: bytes, span: Span, rows: bytes) -> None:
         """Keeps the rows of a stretch, instead of all that begin in its span."""
