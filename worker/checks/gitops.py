@@ -1,6 +1,7 @@
 """Checks of the Git side: who would undo or destroy what we do."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from gitops.errors import GitOpsError
 from gitops.locate import declared
@@ -86,12 +87,15 @@ def owner(context: Context) -> Iterable[Check]:
         )
     elif kustomization.ready is None or kustomization.ready.status != "True":
         reason = kustomization.ready.message if kustomization.ready else "no condition yet"
-        yield stop(
+        not_ready = stop(
             "gitops-owner",
             title,
             f"{what} is not ready: {reason}",
             "Mend it first: while one object fails, nothing is pruned.",
             f"flux get kustomization -n {found['namespace']} {found['name']}",
+        )
+        yield replace(
+            not_ready, passing=bool(kustomization.ready and kustomization.ready.status == "Unknown")
         )
     elif not kustomization.prune:
         yield warn(

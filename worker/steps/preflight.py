@@ -19,6 +19,10 @@ def tick(context: Context) -> Outcome:
             f"Waiting for {passing} to end its pass: in the middle of it, it is neither ready nor not."
         )
     found = checks.run(context)
+    begun = [check for check in found if check.passing]
+    if begun and looks < PASS_LOOKS:  # it began after the look above
+        context.memory["pass_looks"] = looks + 1
+        return Again(f"{begun[0].text}. The checks run again when its pass has ended.")
     listed = [check.as_json() for check in found]
     context.evidence("checks", {"checks": listed})
     stops = [check for check in found if check.verdict == Verdict.STOP]
