@@ -58,7 +58,7 @@ def pass_the_gates(
     approver.open(f"/migrations/{reference}/sign-off/")
     approver.wait_for("Waiting for a decision", inside="#decision-card")
     expect(approver.page.get_by_text("equal, no differences")).to_have_count(len(names))
-    expect(approver.page.get_by_text("Opened it; the newest entry is there.")).to_be_visible()
+    expect(approver.page.get_by_text("Opened it; the newest entry is there.").first).to_be_visible()
     approver.press("Approve the deletion")
     expect(approver.page.get_by_text("You approved.")).to_be_visible()
 
