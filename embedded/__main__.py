@@ -89,6 +89,11 @@ def _greet(running: Demo, took_s: float) -> None:
         if isinstance(sign_in, dict):
             say(f"  {role:<10} {sign_in['username']:<12} {sign_in['password']}")
     say(f"\nkubectl --kubeconfig {running.root / 'kubeconfig'} get pvc -A")
+    if not running.seeded:
+        say(
+            f"The sandbox cluster is not complete: the end of {running.log('sandbox')} says what is missing. "
+            "Nothing is broken by it; Ctrl-C and `make demo` again goes on from there."
+        )
     say(f"Logs: {running.root / 'logs'}. Ctrl-C ends everything; `make demo-reset` forgets everything.")
 
 

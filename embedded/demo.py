@@ -36,6 +36,7 @@ class Demo:
     children: Children = field(init=False)
     environment: dict[str, str] = field(default_factory=dict)
     sign_ins: Mapping[str, object] = field(default_factory=dict)
+    seeded: bool = True
     _sandbox_log_starts_at: int = 0
 
     def __post_init__(self) -> None:
@@ -194,10 +195,12 @@ class Demo:
             self.children.look_after()
 
     def _sandbox_is_ready(self) -> bool:
-        """It says so itself, by one line of JSON, once its scenario is there."""
+        """It says so itself, by one line of JSON, once its scenario is there, or is given up."""
         with self.log("sandbox").open("rb") as log:
             log.seek(self._sandbox_log_starts_at)
-            return any(line.startswith(b'{"url"') for line in log)
+            said = next((line for line in log if line.startswith(b'{"url"') and line.endswith(b"\n")), b"")
+        self.seeded = bool(said) and bool(json.loads(said)["seeded"])
+        return bool(said)
 
     def _pages_answer(self) -> bool:
         return _status(f"{self.url}healthz") == 200

@@ -93,14 +93,21 @@ def find_uv(venv):
     return os.path.join(venv, "bin", "uv")
 
 
+def uv_environment():
+    """uv trusts certificates of its own, and fails behind a proxy that only the system trusts; the name of the option has changed."""
+    return dict({"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}, **os.environ)
+
+
 def install(venv, lock):
     python = os.path.join(venv, "bin", "python")
     uv = find_uv(venv)
     if os.path.exists(uv):
         with_uv = [uv, "pip", "sync", "--quiet", "--require-hashes", "--python", python, lock]
-        if subprocess.call(with_uv, stderr=subprocess.DEVNULL) == 0:
+        ended = subprocess.run(with_uv, stderr=subprocess.PIPE, env=uv_environment())
+        if ended.returncode == 0:
             return
-        print("uv could not install the dependencies, now with pip ...", flush=True)
+        why = " ".join(ended.stderr.decode(errors="replace").split())[:300]
+        print("uv could not install the dependencies, now with pip (%s) ..." % why, flush=True)
     with_pip = [
         python,
         "-m",

@@ -124,6 +124,7 @@ async def _start_rest(
     children: Children,
     stop: asyncio.Event,
 ) -> None:
+    seeded = True
     try:
         if not options.only_api:
             services = [name for name in _SERVICES if name not in options.without and _exists(name)]
@@ -132,9 +133,16 @@ async def _start_rest(
             await children.wait_ready(data, services)
             if options.scenario != "none" and _exists("scenario"):
                 command = [*_command("scenario", data), "--scenario", options.scenario]
-                if await children.run_once("scenario", command) != 0:
+                seeded = await children.run_once("scenario", command) == 0
+                if not seeded:
                     logging.getLogger(__name__).error("the scenario could not be seeded; see the lines above")
-        ready = {"url": url, "kubeconfig": str(kubeconfig), "data": str(data), "pid": os.getpid()}
+        ready = {
+            "url": url,
+            "kubeconfig": str(kubeconfig),
+            "data": str(data),
+            "pid": os.getpid(),
+            "seeded": seeded,
+        }
         print(json.dumps(ready), flush=True)
     except Exception:
         logging.getLogger(__name__).exception("the sandbox could not start")

@@ -66,3 +66,19 @@ def test_a_changed_lock_is_installed(
     assert installed == [(str(venv), str(lock))]
     install.main(str(venv), str(lock))
     assert len(installed) == 1
+
+
+def test_uv_trusts_what_the_system_trusts_and_its_failure_is_shown(
+    install: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bin").mkdir()
+    uv = tmp_path / "bin" / "uv"
+    uv.write_text('#!/bin/sh\necho "certificates of the system: $UV_SYSTEM_CERTS" >&2\nexit 2\n')
+    uv.chmod(0o755)
+    (tmp_path / "bin" / "python").symlink_to("/bin/true")  # pip, which succeeds
+    monkeypatch.setattr(install, "find_uv", lambda venv: str(uv))
+    install.install(str(tmp_path), "lock.txt")
+    assert (
+        "uv could not install the dependencies, now with pip (certificates of the system: 1)"
+        in capsys.readouterr().out
+    )

@@ -112,6 +112,19 @@ def test_a_tree_has_every_odd_kind_of_file(tmp_path: Path) -> None:
     assert (tmp_path / "empty/below/below").is_dir()
 
 
+def test_an_ordinary_user_gets_no_file_that_its_snapshots_could_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tree.os, "geteuid", lambda: 1000)
+    tree.fill_library(tmp_path, 7, 20)
+    denied = [
+        path
+        for path, (mode, *_) in listing(tmp_path).items()
+        if not stat.S_ISLNK(mode) and not mode & stat.S_IRUSR
+    ]
+    assert not denied
+
+
 def test_the_repository_is_made_once(tmp_path: Path) -> None:
     bare = fleet.create(tmp_path, "small")
     head = (bare / "refs/heads/main").read_text() if (bare / "refs/heads/main").exists() else "packed"

@@ -56,5 +56,6 @@ def _ready_url(log: Path, mark: int) -> str:
             except ValueError:
                 continue
             if isinstance(ready, dict) and "url" in ready:
+                assert ready["seeded"], f"the scenario is not complete:\n{tail(log, 40)}"
                 return str(ready["url"])
     return ""
