@@ -25,6 +25,8 @@ def _request(command: str, options: dict[str, Any]) -> run.Request:
         raise UsageError("--hole-granularity must be a power of two, at least 512")
     if command == "copy" and options["verify"] and options["pass"] == "warm":  # noqa: S105
         raise UsageError("--verify goes with --pass final: what still changes cannot be proven")
+    if command == "copy" and options["adopt"] and not options["staging_mark"]:
+        raise UsageError("--adopt goes with --staging-mark")
     limits = Limits(
         *(options[name] for name in ("bandwidth", "iops", "cpu", "memory", "processes", "threads"))
     )
@@ -35,6 +37,7 @@ def _request(command: str, options: dict[str, Any]) -> run.Request:
         destination=options.get("destination"),
         pass_name=options.get("pass"),
         mark=options.get("staging_mark", ""),
+        adopt=options.get("adopt", False),
         verify=options.get("verify", False),
         full=options.get("full", False),
         keep_state=options.get("keep_state", False),

@@ -44,6 +44,7 @@ OPTIONS = (
         "--pass", ("copy",), "PASS", "final", "warm: the source is in use; final", choices=("warm", "final")
     ),
     Option("--staging-mark", ("copy",), "TOKEN", "", "marks an empty destination as ours"),
+    Option("--adopt", ("copy",), "", False, "take a destination whose mark a proof has removed"),
     Option("--verify", ("copy",), "", False, "read the destination back afterwards and compare"),
     Option("--full", ("copy",), "", False, "trust no listing of an earlier pass"),
     Option("--keep-state", ("verify",), "", False, "leave the mover's listing in the destination"),

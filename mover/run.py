@@ -38,6 +38,7 @@ class Request(NamedTuple):
     destination: str | None
     pass_name: str | None
     mark: str
+    adopt: bool
     verify: bool
     full: bool
     keep_state: bool
@@ -193,7 +194,7 @@ def _holds(outer: Tree, inner: Tree) -> bool:
 def _copy(current: Run) -> None:
     request = current.request
     source, destination = _trees(request)
-    state = claim(destination, request.mark)
+    state = claim(destination, request.mark, adopt=request.adopt)
     try:
         current.lost = keeping.limits(state.fd)
         _pass(current, source, destination, state)

@@ -111,11 +111,15 @@ def _locked(fd: int, *, writable: bool) -> int:
     return lock
 
 
-def claim(destination: Tree, mark: str) -> State:
-    """Takes the destination for a copy: an empty one is marked, a marked one must carry this mark, any other is refused."""
+def claim(destination: Tree, mark: str, *, adopt: bool = False) -> State:
+    """Takes the destination for a copy: an empty one is marked, a marked one must carry this mark, any other is refused.
+
+    `adopt`: one that is neither is marked too. For who knows that it is a copy of ours, whose mark a proof has removed.
+    """
     finish_removal(destination)
     directories, others = entries(destination.fd)
     strange = others + [name for name in directories if name != STATE_NAME and name not in LEFT_OUT_OF_ROOT]
+    strange = [] if adopt else strange
     fd = _open_directory(destination)
     if fd is None:
         if strange:

@@ -128,8 +128,12 @@ def mover_job(
     sequence: int = 1,
     final: bool = True,
     node: str = "",
+    adopt: bool = False,
 ) -> Manifest:
-    """A Job for `purpose`: warm, copy, verify or digest. The source is read-only, at the volume and at the mount."""
+    """A Job for `purpose`: warm, copy, verify or digest. The source is read-only, at the volume and at the mount.
+
+    `adopt`: an earlier verify may have proven the staging volume, which takes the mover's mark away.
+    """
     role_labels = labels(migration, transfer, "mover", step=purpose, attempt=str(attempt))
     name = job_name(migration, transfer, purpose, attempt, sequence)
     # A mover that got a sidecar from a service mesh would never end.
@@ -155,7 +159,7 @@ def mover_job(
                 },
                 "template": {
                     "metadata": {"labels": pod_labels, "annotations": {"linkerd.io/inject": "disabled"}},
-                    "spec": _pod_spec(migration, transfer, purpose, final=final, node=node),
+                    "spec": _pod_spec(migration, transfer, purpose, final=final, node=node, adopt=adopt),
                 },
             },
         }
@@ -171,7 +175,7 @@ def pod_of(job: Manifest) -> Manifest:
 
 
 def _pod_spec(
-    migration: Migration, transfer: Transfer, purpose: str, *, final: bool, node: str
+    migration: Migration, transfer: Transfer, purpose: str, *, final: bool, node: str, adopt: bool
 ) -> dict[str, Any]:
     mounts = [
         {"name": "source", "mountPath": "/source", "readOnly": True},
@@ -198,7 +202,7 @@ def _pod_spec(
                 "name": "mover",
                 "image": settings.HOLDFAST_MOVER_IMAGE,
                 "imagePullPolicy": "IfNotPresent",
-                "command": _command(migration, transfer, purpose, final=final),
+                "command": _command(migration, transfer, purpose, final=final, adopt=adopt),
                 "resources": {
                     "requests": {"cpu": "250m", "memory": "256Mi"},
                     "limits": {"cpu": "4", "memory": "768Mi"},
@@ -217,7 +221,9 @@ def _pod_spec(
     }
 
 
-def _command(migration: Migration, transfer: Transfer, purpose: str, *, final: bool) -> list[str]:
+def _command(
+    migration: Migration, transfer: Transfer, purpose: str, *, final: bool, adopt: bool
+) -> list[str]:
     base = ["python", "-m", "mover"]
     if purpose == "digest":
         command = [*base, "digest", "--tree", "/source"]
@@ -226,6 +232,7 @@ def _command(migration: Migration, transfer: Transfer, purpose: str, *, final: b
     else:
         command = [*base, "copy", "--source", "/source", "--destination", "/destination"]
         command += ["--pass", "final" if final else "warm", "--staging-mark", mark(migration, transfer)]
+        command += ["--adopt"] if adopt else []
     for option, value in sorted(migration.limits.items()):
         if option in {"bandwidth", "iops"} and value and purpose in {"warm", "copy"}:
             command += [f"--{option}", str(value)]

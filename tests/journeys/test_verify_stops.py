@@ -8,9 +8,10 @@ import pytest
 from migrations_app.actions import running
 from migrations_app.models import Migration
 from migrations_app.states import State
-from tests.journeys.apps import make_app
+from tests.journeys.apps import apply, claim_manifest, make_app
 from tests.journeys.driving import Driver
 from tests.mover.walker import picture
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -53,6 +54,27 @@ def test_a_spoiled_copy_stops_at_verify_and_a_retry_repairs_it(shared: Driver, s
     running.retry(by=shared.operator, migration=migration)
     migration = shared.at(migration, "hand-over")
     assert picture(staging) == picture(shared.volume_directory(transfer.source_volume))
+
+
+def test_a_retry_copies_again_what_was_proven_beside_the_spoiled_claim(shared: Driver) -> None:
+    app = make_app(shared)
+    apply(shared, claim_manifest(app.source, "more"))
+    migration = shared.at(app.started(claims=["data", "more"]), "verify")
+    data, more = migration.transfers.order_by("source_name")
+    damaged = shared.volume_directory(data.staging_volume)
+    flip_a_byte(damaged)
+
+    migration = shared.until(migration, State.FAILED)
+    assert migration.problem is not None and migration.problem["code"] == "differences"
+    proven = shared.volume_directory(more.staging_volume)
+    until(
+        lambda: not (proven / ".holdfast-mover").exists(), timeout_s=30, what="the proof of the other claim"
+    )
+
+    running.retry(by=shared.operator, migration=migration)
+    migration = shared.at(migration, "hand-over")
+    assert picture(damaged) == picture(shared.volume_directory(data.source_volume))
+    assert picture(proven) == picture(shared.volume_directory(more.source_volume))
 
 
 def _staging_volume(driver: Driver, migration: Migration) -> str:

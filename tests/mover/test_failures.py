@@ -239,6 +239,18 @@ def test_a_destination_that_is_not_ours_is_refused_and_not_touched(source: Path,
     assert not (destination / ".holdfast-mover").exists()
 
 
+def test_a_proven_copy_is_copied_to_again_only_when_it_is_adopted(source: Path, destination: Path) -> None:
+    assert copy(source, destination).code == 0
+    assert verify(source, destination).result["outcome"] == "equal"
+    (source / "since").write_text("new")
+    (destination / "damage").write_text("of nobody")
+    assert "carries no mark" in copy(source, destination).errors
+    assert (destination / "damage").exists()
+    assert copy(source, destination, "--adopt").code == 0
+    assert verify(source, destination).result["outcome"] == "equal"
+    assert walker.picture(destination) == walker.picture(source)
+
+
 def test_another_mark_is_refused_and_without_a_mark_nothing_is_deleted(source: Path, tmp_path: Path) -> None:
     ours, nobodys = tmp_path / "ours", tmp_path / "nobodys"
     ours.mkdir()

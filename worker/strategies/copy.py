@@ -52,17 +52,26 @@ class Copy:
         return Done("1 warm pass." if passes == 1 else f"{passes} warm passes.")
 
     def fill(self, context: Context) -> Outcome:
-        """The final pass, on a source that nothing uses."""
+        """The final pass, on a source that nothing uses.
+
+        After a verify, claims that it found equal carry no mark of the mover any more, though they have to be copied again with the others.
+        """
+        verified = context.migration.runs.filter(step="verify").exists()
 
         def render(transfer: Transfer) -> Manifest:
             return manifests.mover_job(
-                context.migration, transfer, purpose="copy", attempt=context.run.attempt, final=True
+                context.migration,
+                transfer,
+                purpose="copy",
+                attempt=context.run.attempt,
+                final=True,
+                adopt=verified,
             )
 
         if context.migration.runs.filter(step="deploy").exists():
             # The application has its data there by now: a pass would throw that away.
             return Stop(_handed_over())
-        problem = stillness.check(context)
+        problem = stillness.check(context) or (_staging_is_ours(context) if verified else None)
         if problem is not None:
             return problem
         if not context.memory.get("read"):
@@ -83,6 +92,24 @@ def _node(context: Context, transfer: Transfer) -> str:
     if claim is None:
         return ""
     return next(iter(sorted(pod.node for pod in context.cluster.consumers_of(claim).pods if pod.node)), "")
+
+
+def _staging_is_ours(context: Context) -> Outcome | None:
+    """None when every staging claim is the one that we made: what is in it without a mark is then our copy, and nobody's else."""
+    for transfer in context.transfers:
+        namespace = context.migration.source_namespace
+        claim = context.cluster.get_claim(namespace, transfer.staging_name)
+        if claim is None or claim.uid != transfer.staging_uid:
+            return Stop(
+                Problem(
+                    f"Claim {transfer.staging_name} is not the one that Stage made.",
+                    "The source is unchanged. Nothing was written to the claim that is there now.",
+                    "Find out who replaced it. Then roll back and start again.",
+                    f"kubectl get pvc -n {namespace} {transfer.staging_name} -o yaml",
+                    "staging-replaced",
+                )
+            )
+    return None
 
 
 def _handed_over() -> Problem:
