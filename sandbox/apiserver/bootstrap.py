@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from sandbox.apiserver.call import now
 from sandbox.apiserver.errors import StatusError
@@ -13,7 +17,6 @@ from sandbox.apiserver.server import Cluster
 Json = dict[str, Any]
 
 _RBAC = "rbac.authorization.k8s.io"
-_READ = ["get", "list", "watch"]
 
 
 def bootstrap(cluster: Cluster) -> None:
@@ -47,7 +50,9 @@ def _objects() -> list[tuple[str, str, Json]]:
     found += [
         ("v1", "ServiceAccount", {"metadata": {"name": "default", "namespace": name}}) for name in namespaces
     ]
-    found += [(f"{_RBAC}/v1", "ClusterRole", _role(name, rules)) for name, rules in _ROLES.items()]
+    found += [
+        (f"{_RBAC}/v1", "ClusterRole", _role(name, rules)) for name, rules in (*_ROLES.items(), *_deployed())
+    ]
     for user, roles in _BOUND.items():
         found += [(f"{_RBAC}/v1", "ClusterRoleBinding", _binding(role, "User", user)) for role in roles]
     for role, group in (("cluster-admin", "system:masters"), ("system:basic-user", "system:authenticated")):
@@ -135,50 +140,6 @@ def _rule(group: str, resources: str, verbs: list[str]) -> Json:
     return {"apiGroups": [group], "resources": resources.split(), "verbs": verbs}
 
 
-_VIEWER = [
-    _rule(
-        "",
-        "persistentvolumeclaims persistentvolumes pods namespaces nodes events resourcequotas limitranges",
-        _READ,
-    ),
-    _rule("", "pods/log", ["get"]),
-    _rule("apps", "deployments statefulsets daemonsets replicasets", _READ),
-    _rule("batch", "jobs cronjobs", _READ),
-    _rule("autoscaling", "horizontalpodautoscalers", _READ),
-    _rule("keda.sh", "scaledobjects", _READ),
-    _rule("storage.k8s.io", "storageclasses volumeattachments csidrivers csistoragecapacities", _READ),
-    _rule("snapshot.storage.k8s.io", "volumesnapshots volumesnapshotcontents volumesnapshotclasses", _READ),
-    _rule("kustomize.toolkit.fluxcd.io", "kustomizations", _READ),
-    _rule("helm.toolkit.fluxcd.io", "helmreleases", _READ),
-    _rule("source.toolkit.fluxcd.io", "gitrepositories ocirepositories buckets", _READ),
-    _rule("argoproj.io", "applications", _READ),
-    _rule("kyverno.io", "clusterpolicies policies policyexceptions", _READ),
-    _rule("policies.kyverno.io", "*", _READ),
-    _rule("wgpolicyk8s.io", "policyreports clusterpolicyreports", _READ),
-    _rule(
-        "admissionregistration.k8s.io",
-        "validatingwebhookconfigurations validatingadmissionpolicies validatingadmissionpolicybindings",
-        _READ,
-    ),
-    _rule("apiextensions.k8s.io", "customresourcedefinitions", _READ),
-    _rule("authorization.k8s.io", "selfsubjectaccessreviews selfsubjectrulesreviews", ["create"]),
-    _rule("authentication.k8s.io", "selfsubjectreviews", ["create"]),
-    {**_rule("", "configmaps", ["get"]), "resourceNames": ["kyverno"]},
-]
-_MOVER = [
-    _rule("batch", "jobs", ["create", "get", "list", "watch", "delete"]),
-    _rule("", "pods", _READ),
-    _rule("", "pods/log", ["get"]),
-    # A dry run of a pod shows whether PodSecurity lets the mover run; the Job alone only warns.
-    _rule("", "pods", ["create"]),
-    _rule("", "events", ["list"]),
-    _rule("", "persistentvolumeclaims", ["create", "get", "patch"]),
-    _rule("snapshot.storage.k8s.io", "volumesnapshots", ["create", "get", "delete"]),
-    _rule("apps", "deployments/scale statefulsets/scale", ["get", "patch"]),
-    _rule("batch", "cronjobs", ["patch"]),
-    _rule("", "configmaps", ["create", "get", "patch", "delete"]),
-    _rule("coordination.k8s.io", "leases", ["create", "get", "patch", "update", "delete"]),
-]
 _ROLES: dict[str, list[Json]] = {
     "cluster-admin": [
         {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
@@ -188,28 +149,24 @@ _ROLES: dict[str, list[Json]] = {
         _rule("authorization.k8s.io", "selfsubjectaccessreviews selfsubjectrulesreviews", ["create"]),
         _rule("authentication.k8s.io", "selfsubjectreviews", ["create"]),
     ],
-    "holdfast-viewer": _VIEWER,
-    "holdfast-mover": _MOVER,
-    "holdfast-mover-cluster": [
-        _rule("", "persistentvolumes", ["get", "patch"]),
-        _rule("snapshot.storage.k8s.io", "volumesnapshotcontents", ["create", "get", "patch", "delete"]),
-    ],
-    "holdfast-cleaner": [_rule("", "persistentvolumeclaims", ["delete", "patch"])],
-    "holdfast-flux-operator": [
-        _rule("kustomize.toolkit.fluxcd.io", "kustomizations", ["patch"]),
-        _rule("helm.toolkit.fluxcd.io", "helmreleases", ["patch"]),
-        _rule("source.toolkit.fluxcd.io", "gitrepositories", ["patch"]),
-    ],
-    "holdfast-prober": [_rule("", "persistentvolumeclaims", ["delete"])],
 }
+# The sandbox's people have the rules that a real cluster is told to give them: what passes here passes there.
+_DEPLOYED = Path(__file__).parents[2] / "deploy" / "kubernetes" / "rbac.yaml"
 _BOUND = {
     "holdfast-worker": (
         "holdfast-viewer",
+        "holdfast-viewer-kyverno",
         "holdfast-mover",
-        "holdfast-mover-cluster",
+        "holdfast-volumes",
         "holdfast-cleaner",
-        "holdfast-flux-operator",
+        "holdfast-gitops",
     ),
-    "holdfast-watcher": ("holdfast-viewer",),
-    "holdfast-prober": ("holdfast-viewer", "holdfast-prober"),
+    "holdfast-watcher": ("holdfast-viewer", "holdfast-viewer-kyverno"),
+    "holdfast-prober": ("holdfast-prober",),
 }
+
+
+def _deployed() -> Iterator[tuple[str, list[Json]]]:
+    for item in yaml.safe_load_all(_DEPLOYED.read_text()):
+        if item["kind"] == "ClusterRole":
+            yield item["metadata"]["name"], item["rules"]
