@@ -11,7 +11,10 @@ from dashboard.states import CredentialsKind
 
 _OWN_VARIABLES = ("HOLDFAST_", "PG", "KUBE", "REDIS_", "DATABASE_", "DJANGO_")
 _FOR_GIT = "HOLDFAST_GIT_"
-_OWN_PLACES = ("/proc", "/sys", "/dev", "/run/secrets/kubernetes.io", "/var/run/secrets/kubernetes.io")
+_OWN_PLACES = (
+    *("/proc", "/sys", "/dev", "/run/secrets/kubernetes.io", "/var/run/secrets/kubernetes.io"),
+    *("/run/secrets/holdfast", "/var/run/secrets/holdfast"),  # the tokens that deploy/kubernetes mounts there
+)
 
 
 def why_not(kind: str, name: str) -> str:

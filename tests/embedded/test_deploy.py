@@ -34,6 +34,24 @@ def test_compose_runs_every_process_and_none_of_them_as_the_schemas_owner(reposi
         assert "KUBECONFIG" not in str(services[name]), f"{name} needs no way into the cluster"
 
 
+def test_compose_passes_every_setting_on(repository_root: Path) -> None:
+    page = (repository_root / "docs" / "reference" / "settings.md").read_text()
+    documented = set(re.findall(r"^\| `(HOLDFAST_[A-Z_]+)`", page.split("## The demo")[0], re.MULTILINE))
+    compose = yaml.safe_load((repository_root / "docker-compose.yml").read_text())
+    passed = set(compose["x-app"]["environment"]) | set(compose["x-cluster"])
+    # Where compose and the image decide, and what is not for a real installation.
+    fixed = {
+        "DATA",
+        "STATIC_ROOT",
+        "BUILD",
+        "DEBUG",
+        "REDIS_PREFIX",
+        "DATABASE_OWNER_URL",
+        "DATABASE_APP_ROLE",
+    }
+    assert documented - passed == {f"HOLDFAST_{name}" for name in fixed}
+
+
 def test_compose_is_accepted_by_docker_compose(repository_root: Path, tmp_path: Path) -> None:
     program = shutil.which("docker-compose")
     if program is None:
