@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benches import memory
-from benches.contenders import VERIFIED, Contenders
+from benches.contenders import VERIFIED, Contenders, warmed
 from benches.latency import slow_disk
 from benches.trees import SETS, change
 
@@ -60,6 +60,8 @@ class Bench:
         """Seconds of each contender, in rounds, so that a noisy minute hits all of them."""
         seconds: dict[str, list[float]] = {}
         for _ in range(self.repeat):
+            if not cold:
+                warmed(source)
             for label, contender in contenders.all.items():
                 if self.only and label not in self.only:
                     continue
