@@ -33,6 +33,11 @@ class Route:
         taken = _methods(self.view)
         return [method for method in METHODS if taken is None or method in taken]
 
+    @property
+    def says_methods(self) -> bool:
+        """Whether the view refuses methods that it does not take."""
+        return _methods(self.view) is not None
+
     def roles(self, method: str) -> list[Role]:
         """The roles that may call it by `method`; none where signing in is enough or nothing is declared."""
         permission = self.access.permission(method) if self.access else ""

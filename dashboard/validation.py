@@ -56,7 +56,14 @@ def request(cluster: models.Cluster, *, by: Actor) -> models.ValidationRun:
             if open_run is None:
                 raise
             raise AlreadyOpen(open_run) from None
-        record(actor=by, verb="validation.request", kind="validation", key=str(run.pk), cluster=cluster.name)
+        record(
+            actor=by,
+            verb="validation.request",
+            kind="validation",
+            key=str(run.pk),
+            cluster=cluster.name,
+            after={"state": str(RunState.REQUESTED)},
+        )
     return run
 
 

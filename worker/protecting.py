@@ -176,6 +176,13 @@ def _approved(change: ProtectionChange, cluster: Cluster) -> float:
     target = target_of(change, cluster)
     branch = f"holdfast/{change.reference}" if change.way == PushPolicy.BRANCH else None
     text = f"{change.summary}\n\nRequested by {change.by_name} as {change.reference}, pushed for {change.approved_by_name}."
+    with transaction.atomic():
+        pushes = {
+            "repository": change.repository_name,
+            "branch": branch or target.clone.branch,
+            "effect": change.effect,
+        }
+        _event(change, "git.push", after=pushes, note="intended")
     try:
         pushed = target.clone.commit_change(
             target.make,

@@ -86,6 +86,7 @@ class Validator:
                     kind="validation",
                     key=str(run.pk),
                     cluster=row.name,
+                    after={"state": str(RunState.REQUESTED)},
                 )
         except IntegrityError:
             log.info("A validation was requested at the same moment.")

@@ -16,6 +16,16 @@ from migrations_app.problems import Refused, Stale
 from migrations_app.rules.possible import check_edit
 from migrations_app.states import DRAFTS, State
 
+_OPTIONS = (
+    "warm_passes",
+    "retention_days",
+    "pause_before_quiesce",
+    "git_mode",
+    "release_path",
+    "test_note",
+    "limits",
+)
+
 
 def create_draft(
     *, by: User, cluster: Cluster, namespace: str, application: str, claims: Sequence[str]
@@ -36,7 +46,7 @@ def create_draft(
             Transfer.objects.create(
                 migration=migration, number=number, source_name=name, destination_name=name
             )
-        _record(migration, by, "migration.draft", after={"namespace": namespace, "claims": list(claims)})
+        _record(migration, by, "migration.draft", before=None)
     return migration
 
 
@@ -45,7 +55,7 @@ def set_source(*, by: User, migration: Migration, application: str, claims: Sequ
     if not claims:
         raise Refused("No claim was chosen.", next="Choose at least one claim.")
     _check_name(application)
-    with _editing(migration):
+    with _editing(migration) as before:
         known = {transfer.source_name: transfer for transfer in migration.transfers.all()}
         migration.transfers.all().delete()
         for number, name in enumerate(dict.fromkeys(claims), start=1):
@@ -59,7 +69,7 @@ def set_source(*, by: User, migration: Migration, application: str, claims: Sequ
                 destination_bytes=old.destination_bytes if old else 0,
             )
         _edit(migration, application=application)
-        _record(migration, by, "migration.edit", after={"application": application, "claims": list(claims)})
+        _record(migration, by, "migration.edit", before=before)
 
 
 def set_destination(
@@ -74,7 +84,7 @@ def set_destination(
 
     `owner` names the Kustomization that applies the destination (keys namespace and name), or is empty.
     """
-    with _editing(migration):
+    with _editing(migration) as before:
         names = [name for name, _, _ in claims.values()]
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
@@ -88,12 +98,7 @@ def set_destination(
                 destination_name=name, destination_class=storage_class, destination_bytes=size
             )
         _edit(migration, destination_namespace=namespace, destination_owner=dict(owner))
-        _record(
-            migration,
-            by,
-            "migration.edit",
-            after={"destination": namespace, "claims": {k: list(v) for k, v in claims.items()}},
-        )
+        _record(migration, by, "migration.edit", before=before)
 
 
 def set_options(
@@ -109,7 +114,7 @@ def set_options(
     limits: Mapping[str, int],
 ) -> None:
     """Options of the procedure: how many warm passes, how long the source volume is kept, how Git is changed, how the source claims leave."""
-    with _editing(migration):
+    with _editing(migration) as before:
         values: dict[str, Any] = {
             "warm_passes": warm_passes,
             "retention_days": retention_days,
@@ -120,8 +125,7 @@ def set_options(
             "limits": dict(limits),
         }
         _edit(migration, **values)
-        chosen = {"git_mode": str(git_mode), "release_path": str(release_path)}
-        _record(migration, by, "migration.edit", after={**values, **chosen})
+        _record(migration, by, "migration.edit", before=before)
 
 
 def request_checks(*, by: User, migration: Migration) -> None:
@@ -163,14 +167,14 @@ def _check_name(application: str) -> None:
 
 
 @contextmanager
-def _editing(migration: Migration) -> Iterator[None]:
-    """One transaction in which the draft is locked and is still as it was read."""
+def _editing(migration: Migration) -> Iterator[dict[str, Any]]:
+    """One transaction in which the draft is locked and is still as it was read; what it says at first."""
     with transaction.atomic():
         current = Migration.objects.select_for_update().get(pk=migration.pk)
         check_edit(current)
         if current.version != migration.version:
             raise Stale
-        yield
+        yield _snapshot(migration)
 
 
 def _edit(migration: Migration, **values: Any) -> None:
@@ -181,7 +185,22 @@ def _edit(migration: Migration, **values: Any) -> None:
     migration.save(update_fields=[*values, "state", "plan", "plan_digest", "version", "changed_at"])
 
 
-def _record(migration: Migration, by: User, verb: str, *, after: Mapping[str, Any]) -> None:
+def _snapshot(migration: Migration) -> dict[str, Any]:
+    """Everything that a draft says, for the audit trail."""
+    return {
+        "application": migration.application,
+        "source": migration.source_namespace,
+        "destination": migration.destination_namespace,
+        "owner": dict(migration.destination_owner),
+        "claims": {
+            each.source_name: [each.destination_name, each.destination_class, each.destination_bytes]
+            for each in migration.transfers.all()
+        },
+        **{name: getattr(migration, name) for name in _OPTIONS},
+    }
+
+
+def _record(migration: Migration, by: User, verb: str, *, before: Mapping[str, Any] | None) -> None:
     record(
         actor=Actor.of(by),
         verb=verb,
@@ -189,5 +208,6 @@ def _record(migration: Migration, by: User, verb: str, *, after: Mapping[str, An
         key=migration.reference,
         namespace=migration.source_namespace,
         cluster=migration.cluster.name,
-        after=after,
+        before=before,
+        after=_snapshot(migration),
     )

@@ -1,14 +1,10 @@
 """A real browser on the pages of people and of the trail: the keyboard alone, both themes, no script."""
 
-from typing import Any
-
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from accounts.models import User
-from tests.audit.conftest import note
 from tests.support.browser import ContextMaker
 from tests.support.people import PASSWORD, person
 
@@ -35,18 +31,6 @@ def sign_in(page: Page, live_server: LiveServer, user: User, path: str) -> None:
     page.wait_for_url(f"**{path}")
 
 
-def complaints(page: Page) -> list[str]:
-    """What axe finds, and what the content policy refused."""
-    found = Axe().run(
-        page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-    )
-    return [
-        f"{each['id']}: {each['help']}: {node['html'][:120]}"
-        for each in found.response["violations"]
-        for node in each["nodes"]
-    ]
-
-
 @pytest.mark.parametrize("script", [True, False])
 def test_one_signs_in_grants_a_role_and_signs_out_with_the_keyboard_alone(
     live_server: LiveServer, new_context: ContextMaker, script: bool
@@ -69,46 +53,3 @@ def test_one_signs_in_grants_a_role_and_signs_out_with_the_keyboard_alone(
     expect(page.get_by_text("viewer is approver in *.")).to_be_visible()
     page.get_by_role("button", name="Sign out").first.press("Enter")
     expect(page.get_by_text("You have signed out.")).to_be_visible()
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_on_any_page(
-    live_server: LiveServer, new_context: ContextMaker, theme: Any
-) -> None:
-    admin, viewer = person("admin"), person("viewer")
-    for number in range(60):
-        note(number, namespace="team-a", note="a long note " * 20, before={"state": "waiting"})
-    page = new_context(color_scheme=theme).new_page()
-    refused: list[str] = []
-    page.on("console", lambda message: refused.append(message.text) if message.type == "error" else None)
-    wrong = {}
-    page.goto(f"{live_server.url}/sign-in/")
-    wrong["/sign-in/"] = complaints(page)
-    sign_in(page, live_server, admin, "/account/")
-    for path in (
-        "/account/",
-        "/people/",
-        f"/people/{viewer.pk}/",
-        f"/people/{admin.pk}/",
-        "/audit/",
-        "/audit/1/",
-        "/audit/?text=none",
-    ):
-        page.goto(f"{live_server.url}{path}")
-        wrong[path] = complaints(page)
-    assert {path: found for path, found in wrong.items() if found} == {}
-    assert refused == []
-
-
-@pytest.mark.parametrize("path", ["/sign-in/", "/audit/", "/people/"])
-def test_no_page_scrolls_sideways_on_a_narrow_screen(
-    live_server: LiveServer, new_context: ContextMaker, path: str
-) -> None:
-    page = new_context(viewport={"width": 320, "height": 640}).new_page()
-    admin = person("admin")
-    note(1, key="k" * 200, note="n" * 400, namespace="team-a")
-    if path != "/sign-in/":
-        sign_in(page, live_server, admin, path)
-    else:
-        page.goto(f"{live_server.url}{path}")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 320
