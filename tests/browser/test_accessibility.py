@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.models import Session
 from playwright.sync_api import Page, expect
 from pytest_django.fixtures import Settings
 
@@ -16,7 +18,7 @@ from tests.browser.conftest import Visit
 from tests.browser.making import everything
 from tests.migrations_app.making import asked, at_sign_off
 from tests.support.every_route import World, everybody
-from tests.support.people import person
+from tests.support.people import PASSWORD, person
 
 pytestmark = [
     pytest.mark.browser,
@@ -172,6 +174,44 @@ def test_a_page_that_looks_again_moves_nothing_under_the_reader(operator: User, 
     Migration.objects.filter(pk=migration.pk).update(state=State.PAUSED, waiting_for="")
     expect(page.locator("#state-title")).to_contain_text("Paused", timeout=60_000)
     expect(page.locator("#live")).to_contain_text("Paused")
+
+
+def test_a_session_that_ends_while_somebody_types_loses_nothing(operator: User, visit: Visit) -> None:
+    migration = at_sign_off(operator, current_step="test", waiting_for="Test it.")
+    migration.runs.create(step="test", attempt=1, state="waiting")
+    page = visit(operator, f"/migrations/{migration.reference}/")
+    page.fill("#note", "Opened the newest album; it is there.")
+    for key in Session.objects.values_list("session_key", flat=True):
+        session = SessionStore(key)
+        session["seen_at"] = session["started_at"] = 0
+        session.save()
+    expect(page.get_by_text("Your session has ended.")).to_be_visible(timeout=60_000)
+    assert page.input_value("#note") == "Opened the newest album; it is there."
+    page.get_by_role("button", name="Confirm that it works").click()
+    page.fill("#id_username", operator.username)
+    page.fill("#id_password", PASSWORD)
+    page.press("#id_password", "Enter")
+    expect(page.get_by_role("heading", name="What you typed is still here")).to_be_visible()
+    page.get_by_role("button", name="Send it now").click()
+    expect(page.get_by_text("The test is confirmed.")).to_be_visible(timeout=60_000)
+    confirmed = migration.evidence.filter(kind="test").latest("id").data
+    assert (confirmed["confirmed_by"], confirmed["note"]) == (
+        "operator",
+        "Opened the newest album; it is there.",
+    )
+
+
+def test_a_session_that_ends_while_nobody_types_leads_to_the_sign_in_and_back(
+    operator: User, visit: Visit
+) -> None:
+    migration = at_sign_off(operator, state=State.RUNNING, current_step="copy")
+    page = visit(operator, f"/migrations/{migration.reference}/")
+    Session.objects.all().delete()
+    page.wait_for_url("**/sign-in/?next=**", timeout=60_000)
+    page.fill("#id_username", operator.username)
+    page.fill("#id_password", PASSWORD)
+    page.press("#id_password", "Enter")
+    page.wait_for_url(f"**/migrations/{migration.reference}/")
 
 
 def test_the_page_says_that_it_gets_no_answer_and_recovers(operator: User, visit: Visit) -> None:
