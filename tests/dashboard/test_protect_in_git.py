@@ -74,6 +74,7 @@ def test_a_reviewed_change_is_pushed_applied_and_denies_the_deletion(work: Work)
         "protection.request",
         "protection.ready",
         "protection.approve",
+        "git.push",  # intended
         "git.push",
         "protection.apply",
     ]
