@@ -63,6 +63,30 @@ def taken(app: App) -> None:
     apply(app.driver, claim_manifest(app.destination, "data"))
 
 
+def shared_storage(app: App) -> None:
+    """A volume made by hand for the same storage, which a claim of another namespace holds."""
+    claim = app.driver.adapter.get_claim(app.source, "data")
+    volume = app.driver.adapter.get_volume(claim.volume_name) if claim else None
+    assert volume is not None
+    name = f"twin-{app.source}"
+    spec = {
+        "accessModes": ["ReadWriteOnce"],
+        "capacity": {"storage": "1Gi"},
+        "storageClassName": name,
+        "persistentVolumeReclaimPolicy": "Retain",
+        "csi": {"driver": volume.driver, "volumeHandle": volume.volume_handle},
+    }
+    body = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec}
+    apply(app.driver, body)
+    apply(app.driver, claim_manifest(app.destination, "twin", storage_class=name))
+
+    def held() -> bool:
+        twin = app.driver.adapter.get_volume(name)
+        return twin is not None and twin.phase == "Bound"
+
+    until(held, timeout_s=30, what="the twin to be bound")
+
+
 def quota(namespace: str) -> Callable[[App], None]:
     def make(app: App) -> None:
         name = getattr(app, namespace)
@@ -150,6 +174,7 @@ def deleting_set(app: App) -> None:
         (owned, "claim-ordinary", "owned by ConfigMap owner"),
         (resizing, "claim-ordinary", "being resized"),
         (taken, "destination-empty", "exists already"),
+        (shared_storage, "claim-alone", "could write unseen"),
         (quota("source"), "quota", "requests.storage"),
         (quota("destination"), "quota", "requests.storage"),
         (restricted, "mover", "does not admit the mover"),

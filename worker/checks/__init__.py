@@ -9,6 +9,7 @@ from worker.context import Context
 CHECKS: tuple[Callable[[Context], Iterable[Check]], ...] = (
     claims.bound,
     claims.ordinary,
+    claims.alone,
     claims.free,
     claims.protected,
     destination.namespace,

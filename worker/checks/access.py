@@ -21,6 +21,7 @@ def needed(context: Context) -> list[Rule]:
         Rule("get", "", "pods", source, "log"),
         Rule("list", "", "events", source),
         Rule("get", "", "persistentvolumes"),
+        Rule("list", "", "persistentvolumes"),
         Rule("patch", "", "persistentvolumes"),
         Rule("list", "storage.k8s.io", "volumeattachments"),
     ]

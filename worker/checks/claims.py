@@ -94,6 +94,34 @@ def ordinary(context: Context) -> Iterable[Check]:
     ]
 
 
+def alone(context: Context) -> Iterable[Check]:
+    """No other volume names the same storage: what writes through it could not be seen, and would lose it at a purge."""
+    title = "Storage belongs to the claims alone"
+    problems = []
+    volumes = {volume.name: volume for volume in context.cluster.list_volumes()}
+    for transfer in context.transfers:
+        mine = volumes.get(transfer.source_volume)
+        if mine is None or not mine.volume_handle:
+            continue
+        storage = (mine.driver, mine.volume_handle)
+        others = [
+            v for v in volumes.values() if v.name != mine.name and (v.driver, v.volume_handle) == storage
+        ]
+        for other in others:
+            verdict = stop if other.phase == "Bound" else warn
+            problems.append(
+                verdict(
+                    "claim-alone",
+                    title,
+                    f"Volume {other.name} ({other.phase}) is the same storage as {mine.name} of {transfer.source_name}: "
+                    "a pod that uses it could write unseen.",
+                    "Stop what uses it, then delete that volume object; its storage stays where its policy is Retain.",
+                    f"kubectl get pv {other.name} -o yaml",
+                )
+            )
+    yield from problems or [passed("claim-alone", title, "No other volume names the same storage.")]
+
+
 def free(context: Context) -> Iterable[Check]:
     """No other migration holds them."""
     title = "Claims are free"
