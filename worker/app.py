@@ -74,6 +74,11 @@ app.conf.update(
             "schedule": float(COMPARE_EVERY_S),
             "options": {"expires": COMPARE_EVERY_S},
         },
+        "forget ended sessions": {
+            "task": "worker.ticks.forget_sessions",
+            "schedule": 3600.0,
+            "options": {"expires": 600},
+        },
         "audit checkpoint": {
             "task": "worker.ticks.checkpoint",
             "schedule": 60.0 * int(os.environ.get("HOLDFAST_AUDIT_CHECKPOINT_MINUTES", "10")),

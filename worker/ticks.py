@@ -2,6 +2,7 @@
 
 import logging
 
+from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
 from audit import checkpoint as audit_checkpoint
@@ -44,6 +45,12 @@ def checkpoint() -> None:
     """Signs the head of the audit trail where a key is given, so that cutting its end off shows."""
     posture.note("worker")
     audit_checkpoint.write()
+
+
+@app.task(name="worker.ticks.forget_sessions")  # type: ignore[untyped-decorator]
+def forget_sessions() -> None:
+    """Removes sessions that have ended: nobody can use them any more, and their rows would pile up."""
+    SessionStore.clear_expired()
 
 
 @app.task(name="worker.ticks.notify")  # type: ignore[untyped-decorator]

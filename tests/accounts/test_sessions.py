@@ -14,6 +14,8 @@ from accounts.models import Grant
 from audit.models import Event
 from tests.accounts.conftest import SignIn
 from tests.support.people import PASSWORD, person
+from worker import ticks
+from worker.app import app
 
 pytestmark = pytest.mark.django_db
 
@@ -171,3 +173,13 @@ def test_a_form_from_before_a_sign_in_in_another_window_waits_and_that_of_anothe
     assert Event.objects.filter(verb="action.refuse", actor="admin", key=path).count() == 1
     if waits:
         assert typed(browser, path) == written
+
+
+def test_the_worker_forgets_sessions_that_have_ended_and_no_others(browser: Client) -> None:
+    ended = SessionStore()
+    ended.set_expiry(timedelta(seconds=-1))
+    ended.create()
+    ticks.forget_sessions()
+    assert not SessionStore().exists(ended.session_key)
+    assert browser.get("/account/").status_code == 200
+    assert "worker.ticks.forget_sessions" in {each["task"] for each in app.conf.beat_schedule.values()}

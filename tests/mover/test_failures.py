@@ -186,7 +186,7 @@ def test_a_disk_that_fills_stops_the_run_and_the_next_one_continues(tmp_path: Pa
 mount -t tmpfs -o size=2m none "$1" || exit 99
 "$2" -m mover copy --source "$0" --destination "$1" --staging-mark t --result full.json
 echo $? > code
-mount -o remount,size=64m "$1"
+mount -o remount,size=64m none "$1"
 "$2" -m mover copy --source "$0" --destination "$1" --staging-mark t --result copied.json {_accepted()}
 "$2" -m mover verify --source "$0" --destination "$1" --result proven.json {_accepted()}
 """

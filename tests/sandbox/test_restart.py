@@ -129,7 +129,7 @@ CLAIMS = "/api/v1/namespaces/default/persistentvolumeclaims"
         ("holdfast-watcher", "GET", "/api/v1/namespaces/default/secrets", False),
         ("holdfast-watcher", "GET", "/api/v1/namespaces/kyverno/configmaps/kyverno", True),
         ("holdfast-prober", "DELETE", f"{CLAIMS}/none", True),
-        ("holdfast-prober", "GET", "/api/v1/namespaces/default/pods/none/log", True),
+        ("holdfast-prober", "GET", "/api/v1/namespaces/default/pods/none/log", False),
         ("holdfast-worker", "DELETE", f"{CLAIMS}/none", True),
         ("holdfast-worker", "GET", "/api/v1/secrets", False),
         ("holdfast-worker", "DELETE", "/api/v1/namespaces/default", False),
