@@ -44,9 +44,30 @@ def run_all(
             messages.append(verdict.message)
         elif verdict.result is not None:
             results[transfer.number] = verdict.result
+            _ended(transfer, render(transfer).name, verdict.result)
     if messages:
         return Again(_together(messages), after_s=TICK_S)
     return results
+
+
+def _ended(transfer: Transfer, job: str, result: dict[str, Any]) -> None:
+    """The last word about a mover that is done while others still work: it is silent because it ended."""
+    said = transfer.progress
+    if said.get("job") != job or said.get("ended"):
+        return
+    size, files = result.get("bytes"), result.get("counts", {}).get("files")
+    transfer.progress = {
+        **said,
+        "ended": True,
+        "bytes": size,
+        "bytes_total": size,
+        "files": files,
+        "files_total": files,
+        "rate_bytes_per_second": result.get("rate_bytes_per_second"),
+        "totals": "",
+        "path": "",
+    }
+    transfer.save(update_fields=["progress"])
 
 
 def _together(messages: list[str]) -> str:

@@ -31,6 +31,7 @@ BUSY_POLL_S, SLOW_POLL_S = 1, 5
 LOG_LINES = 400
 # A line may be as long as a mover likes; the download has all of it.
 LINE_CHARACTERS = 4000
+_COURSES = dict(Course.choices)
 
 
 @needs("migrations.view")
@@ -75,11 +76,12 @@ def shouts(found: Migration) -> bool:
 def _progress(found: Migration) -> dict[str, Any]:
     seconds = poll_s(found)
     transfers = [(t, progress_of(found, t.progress)) for t in found.transfers.all()]
+    courses = found.runs.exclude(step__in=procedure.KEYS).order_by("id")
     return {
         "phases": phases(found),
         "transfers": transfers,
         "moving": any(progress for _, progress in transfers),
-        "course_runs": found.runs.exclude(step__in=procedure.KEYS).order_by("id"),
+        "course_runs": [(_COURSES.get(run.step, run.step), run) for run in courses],
         "poll_s": seconds,
         # Without JavaScript the whole page loads anew: only while something happens, and nobody could be typing.
         "refresh_s": 5 if seconds == BUSY_POLL_S else 0,
@@ -118,6 +120,9 @@ def _step(found: Migration, step: procedure.Step, run: StepRun | None) -> dict[s
     ahead = procedure.is_before(found.current_step, step.key)
     state = StepState.PENDING if run is None or ahead else run.state_value
     current = found.current_step == step.key and not found.is_finished
+    if found.is_finished and state in {StepState.RUNNING, StepState.WAITING}:
+        # It was under way when the migration was turned round: what it waited for is not waited for any more.
+        run, state = None, StepState.SKIPPED
     if found.state in {State.PAUSED, State.ABORTED} and state == StepState.RUNNING:
         state = StepState.WAITING
     elif current and found.state == State.RUNNING and state == StepState.PENDING:
@@ -135,14 +140,14 @@ def progress_of(found: Migration, said: dict[str, Any]) -> dict[str, Any] | None
     if not said or said.get("step") != found.current_step or found.state != State.RUNNING:
         return None
     at = parse_datetime(said.get("at", "")) or timezone.now()
-    silent = timezone.now() - at
+    silent = timedelta(0) if said.get("ended") else timezone.now() - at
     rate, total, done = said.get("rate_bytes_per_second"), said.get("bytes_total"), said.get("bytes") or 0
     # While the mover still counts ahead of its work, the total says how much it has seen, not how much there is.
     growing = said.get("totals") == "growing"
     eta = (total - done) / rate if rate and total and total > done and not growing else None
     return {
         **said,
-        "phase": loglines.phase(said.get("phase", "")),
+        "phase": "done" if said.get("ended") else loglines.phase(said.get("phase", "")),
         "growing": growing,
         "rate": rate,
         "eta_s": eta,

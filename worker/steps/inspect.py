@@ -33,7 +33,10 @@ def tick(context: Context) -> Outcome:
     migration.source_owner = _with_parents(context, _one_owner(known))
     migration.destination_owner = _destination_owner(context)
     context.keep("source_owner", "destination_owner")
-    return Done(f"Read {len(context.transfers)} claims and what uses them.")
+    number = len(context.transfers)
+    return Done(
+        f"Read {number} claims and what uses them." if number > 1 else "Read the claim and what uses it."
+    )
 
 
 def _save(transfer: Transfer, found: dict[str, Any]) -> None:

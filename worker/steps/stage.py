@@ -31,7 +31,8 @@ def tick(context: Context) -> Outcome:
             for t in context.transfers
         },
     )
-    return Done(f"{len(context.transfers)} staging claims are there.")
+    number = len(context.transfers)
+    return Done(f"{number} staging claims are there." if number > 1 else "The staging claim is there.")
 
 
 def _create(context: Context, transfer: Transfer) -> None:
