@@ -66,6 +66,8 @@ def main(arguments: list[str]) -> None:
     elif identity == "drop":
         program = _dropping(program)
     _end_with_parent(parent_pid)
+    # The child leads a session of its own: that our caller ignores Ctrl-C, as jobs in the background do, is none of its business.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.execvp(program[0], program)  # noqa: S606 - becoming that program is what this file is for
 
 
