@@ -60,7 +60,9 @@ def at_release(driver: Driver, apps: list[GitApp], **changes: object) -> list[Mi
 
 
 def _approve(driver: Driver, migration: Migration) -> None:
-    request = migration.sign_off_requests.get(state="open")
+    request = migration.sign_off_requests.filter(state="open").first()
+    if request is None:
+        return  # approved already: the step looks again
     kind = Decision.Kind.APPROVE
     signing.decide(
         by=driver.approver, request=request, kind=kind, text="", covers_digest=request.covers_digest
