@@ -1,4 +1,4 @@
-"""An unprotected claim is found, protected through Git, applied by Flux, and a probe shows that its deletion is denied."""
+"""An unprotected claim is found, protected through Git, applied by Flux, probed; then it moves, its Git changes reviewed on the plan."""
 
 import os
 import subprocess
@@ -8,7 +8,18 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.browser.driving import PATIENCE_MS, STEP_S, Person, claims_of, in_git, sign_in
+from tests.browser.driving import (
+    PATIENCE_MS,
+    STEP_S,
+    Person,
+    claims_of,
+    directory,
+    find_claim,
+    in_git,
+    sign_in,
+    walk_wizard,
+)
+from tests.browser.test_journey import pass_the_gates, trees
 from tests.support.browser import ContextMaker
 from tests.support.stack import Stack
 from tests.support.waiting import until
@@ -89,7 +100,33 @@ def find_unprotected(person: Person) -> None:
     expect(person.page.get_by_role("heading", name="letters-data", level=1)).to_be_visible()
 
 
-def test_an_unprotected_claim_is_found_protected_through_git_and_probed(
+def move(operator: Person, approver: Person) -> None:
+    """From the protected claim to its released source, with both Git changes read on the plan first."""
+    stack, page = operator.stack, operator.page
+    (directory(stack, claims_of(stack, "letters")["letters-data"]) / "letter").write_text("Dear choir")
+    before = trees(stack, "letters", ("letters-data",))
+    find_claim(operator, "letters", "letters-data")
+    operator.follow("Migrate")
+    reference = walk_wizard(
+        operator,
+        ("letters-data",),
+        application="letters",
+        destination="photos",
+        owner="flux-system/photos",
+        warm_passes=0,
+    )
+    operator.open(f"/migrations/{reference}/plan/")
+    for sign in "+-":
+        expect(page.locator(".diff").filter(has_text=f"{sign}  name: letters-data")).to_have_count(1)
+    operator.open(f"/migrations/{reference}/")
+    pass_the_gates(operator, approver, reference, before, "photos")
+    operator.open(f"/migrations/{reference}/")
+    operator.wait_for("Done, source kept")
+    assert "letters-data" not in claims_of(stack, "letters")
+    assert not in_git(stack, "name: letters-data", "apps/letters")
+
+
+def test_an_unprotected_claim_is_found_protected_through_git_probed_and_moved(
     stack: Stack, new_context: ContextMaker, tmp_path: Path
 ) -> None:
     add_application(stack, tmp_path)
@@ -115,3 +152,4 @@ def test_an_unprotected_claim_is_found_protected_through_git_and_probed(
     operator.open("/validation/?check=probe&answer=pass")
     answer = page.locator("tr").filter(has_text="letters/letters-data").filter(has_text="Denied by")
     expect(answer.first).to_contain_text("prevent-protected-pvc-deletion", timeout=2 * PATIENCE_MS)
+    move(operator, sign_in(new_context(), stack, "approver"))
