@@ -14,6 +14,7 @@ from migrations_app.models import GitMode, Migration
 from sandbox.flux.hold import HELD_AT, HOLD
 from tests.journeys.apps import App, apply, claim_manifest, deployment, fill, ready
 from tests.journeys.driving import Driver
+from tests.mover.walker import picture
 from tests.support.waiting import until
 
 REQUESTED_AT = "reconcile.fluxcd.io/requestedAt"
@@ -189,3 +190,17 @@ def flux_kustomization(tag: str, name: str) -> dict[str, Any]:
             "sourceRef": {"kind": "GitRepository", "name": f"fleet-{tag}"},
         },
     }
+
+
+def source_released(app: GitApp, migration: Migration, tree: dict[bytes, object]) -> None:
+    """Nothing of the source is left but its volume, kept, with every byte; Flux has forgotten it and goes on."""
+    transfer = migration.transfers.get()
+    adapter = app.driver.adapter
+    assert adapter.get_claim(app.source, "data") is None
+    volume = adapter.get_volume(transfer.source_volume)
+    assert volume is not None and (volume.phase, volume.reclaim_policy) == ("Released", "Retain")
+    assert picture(app.driver.volume_directory(volume.name)) == tree
+    owner = adapter.get_kustomization("flux-system", app.source)
+    assert owner is not None and not owner.suspended
+    assert not owner.holds("PersistentVolumeClaim", app.source, "data")
+    assert adapter.get_workload("Deployment", app.source, "app") is None

@@ -10,7 +10,14 @@ from migrations_app.states import State
 from sandbox.flux.hold import HELD_AT
 from tests.journeys.apps import apply
 from tests.journeys.driving import TROUBLE, Driver
-from tests.journeys.git_apps import GitApp, flux_kustomization, listing, make_git_app, write
+from tests.journeys.git_apps import (
+    GitApp,
+    flux_kustomization,
+    listing,
+    make_git_app,
+    source_released,
+    write,
+)
 from tests.mover.walker import picture
 from tests.support.waiting import until
 
@@ -48,19 +55,6 @@ def tick_and_reconcile(
     return found
 
 
-def released(app: GitApp, migration: Migration, tree: dict[bytes, object]) -> None:
-    transfer = migration.transfers.get()
-    adapter = app.driver.adapter
-    assert adapter.get_claim(app.source, "data") is None
-    volume = adapter.get_volume(transfer.source_volume)
-    assert volume is not None and (volume.phase, volume.reclaim_policy) == ("Released", "Retain")
-    assert picture(app.driver.volume_directory(volume.name)) == tree
-    owner = adapter.get_kustomization("flux-system", app.source)
-    assert owner is not None and not owner.suspended
-    assert not owner.holds("PersistentVolumeClaim", app.source, "data")
-    assert adapter.get_workload("Deployment", app.source, "app") is None
-
-
 def test_flux_reconciles_between_every_two_ticks_and_is_held_at_every_point(
     shared: Driver, tmp_path: Path
 ) -> None:
@@ -92,7 +86,7 @@ def test_flux_reconciles_between_every_two_ticks_and_is_held_at_every_point(
         assert not migration.intents.filter(verb__in=["claim.delete", "claim.unprotect"]).exists(), point
         app.hold(following)
     migration = tick_and_reconcile(app, migration, state=State.RETAINED)
-    released(app, migration, tree)
+    source_released(app, migration, tree)
 
 
 def _tick_until_held(app: GitApp, migration: Migration, point: str) -> None:
@@ -155,7 +149,7 @@ def test_what_others_change_in_git_and_flux_stops_the_release(shared: Driver, tm
     body = '{"spec":{"suspend":false}}'
     shared.kubectl("patch", "kustomization", "-n", "flux-system", app.source, "--type=merge", "-p", body)
     migration = shared.until(migration, State.RETAINED, timeout_s=120)
-    released(app, migration, tree)
+    source_released(app, migration, tree)
 
 
 def test_checks_wait_for_a_running_pass_and_do_not_take_it_for_a_failure(driver: Driver) -> None:

@@ -12,7 +12,7 @@ from sandbox.flux.hold import HELD_AT
 from tests.journeys.apps import deployment
 from tests.journeys.driving import TROUBLE, Driver
 from tests.journeys.dying import Moment, deaths
-from tests.journeys.git_apps import GitApp, make_git_app, write
+from tests.journeys.git_apps import GitApp, make_git_app, source_released, write
 from tests.mover.walker import picture
 from tests.support.waiting import until
 
@@ -106,16 +106,7 @@ def held(app: GitApp, point: str) -> Callable[[Migration], bool]:
 
 def released(app: GitApp, migration: Migration, tree: dict[bytes, object]) -> dict[str, object]:
     """Nothing of the source is left but its volume, kept; the evidence of the release."""
-    transfer = migration.transfers.get()
-    adapter = app.driver.adapter
-    assert adapter.get_claim(app.source, "data") is None
-    volume = adapter.get_volume(transfer.source_volume)
-    assert volume is not None and (volume.phase, volume.reclaim_policy) == ("Released", "Retain")
-    assert picture(app.driver.volume_directory(volume.name)) == tree
-    owner = adapter.get_kustomization("flux-system", app.source)
-    assert owner is not None and not owner.suspended
-    assert not owner.holds("PersistentVolumeClaim", app.source, "data")
-    assert adapter.get_workload("Deployment", app.source, "app") is None
+    source_released(app, migration, tree)
     assert signing_used(migration) == 1
     data: dict[str, object] = migration.evidence.get(kind="released").data
     return data
