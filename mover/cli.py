@@ -28,7 +28,10 @@ def _request(command: str, options: dict[str, Any]) -> run.Request:
     if command == "copy" and options["adopt"] and not options["staging_mark"]:
         raise UsageError("--adopt goes with --staging-mark")
     limits = Limits(
-        *(options[name] for name in ("bandwidth", "iops", "cpu", "memory", "processes", "threads"))
+        *(
+            options[name]
+            for name in ("bandwidth", "iops", "cpu", "memory", "processes", "threads", "read_ahead")
+        )
     )
     limits.check()
     return run.Request(

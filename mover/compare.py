@@ -3,9 +3,11 @@
 import os
 import stat
 import threading
+from collections.abc import Sequence
 
 from blake3 import blake3
 
+from mover.ahead import Ahead, Found, LooksAhead
 from mover.attributes import Rules, by_handle, read_xattrs
 from mover.differences import DESTINATION, REPORTED, SOURCE, compare_sides
 from mover.errors import Changed, reason_of
@@ -39,23 +41,30 @@ from mover.protocol import (
     pack,
     unpack,
 )
-from mover.reading import SMALL_BYTES, SPREAD_BYTES, hash_range, open_regular, read_exactly, require_unchanged
+from mover.reading import (
+    SMALL_BYTES,
+    SPREAD_BYTES,
+    hash_range,
+    open_regular,
+    open_unseen,
+    read_exactly,
+    require_unchanged,
+)
 from mover.tree import LEFT_OUT_OF_ROOT, STATE_NAME, Tree, entries, split, status
 from mover.walk import INLINE
 
 LINK_CACHE = 20_000
 
 
-def see(
-    directory: int, name: bytes, st: os.stat_result, rules: Rules, brake: Brake, *, drop: bool
-) -> Seen | None:
+def see(directory: int, name: bytes, found: Found, rules: Rules, brake: Brake, *, drop: bool) -> Seen | None:
     """Reads one entry that is no directory; None for a socket. The content of a file above SPREAD_BYTES is left empty."""
+    st = found[0]
     kind = stat.S_IFMT(st.st_mode)
     letter = LETTERS.get(kind)
     if letter is None:
         return None
     if letter == b"f":
-        return _see_file(directory, name, st, rules, brake, drop=drop)
+        return _see_file(directory, name, found, rules, brake, drop=drop)
     content = b""
     if letter == b"l":
         content = link_content(os.readlink(name, dir_fd=directory))
@@ -64,14 +73,23 @@ def see(
     return Seen(letter, st, content, read_xattrs(by_handle(directory, name), rules), ())
 
 
-def _see_file(
-    directory: int, name: bytes, st: os.stat_result, rules: Rules, brake: Brake, *, drop: bool
-) -> Seen:
-    fd = open_regular(name, directory, st)
+def _see_file(directory: int, name: bytes, found: Found, rules: Rules, brake: Brake, *, drop: bool) -> Seen:
+    st, fd = found
+    if fd >= 0:
+        return _read_file(fd, st, rules, brake)
+    fd = open_unseen(name, directory)
     try:
-        size = st.st_size
         if drop:
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        return _read_file(fd, st, rules, brake)
+    finally:
+        os.close(fd)
+
+
+def _read_file(fd: int, st: os.stat_result, rules: Rules, brake: Brake) -> Seen:
+    """Changed where another file has taken the name since its status was read, or where it changes."""
+    try:
+        size = st.st_size
         xattrs = read_xattrs(fd, rules)
         sparse = may_have_holes(size, st.st_blocks)
         holes = hole_map(fd, size, rules.hole_granularity) if sparse and rules.with_holes else ()
@@ -82,10 +100,9 @@ def _see_file(
         elif size <= SPREAD_BYTES:
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
             content = file_content(size, hash_range(fd, 0, size, brake))
-        require_unchanged(st, os.fstat(fd))
-        return Seen(letter=b"f", status=st, content=content, xattrs=xattrs, holes=holes)
     finally:
-        os.close(fd)
+        require_unchanged(st, os.fstat(fd))
+    return Seen(b"f", st, content, xattrs, holes)
 
 
 def see_directory(fd: int, rules: Rules) -> Side:
@@ -95,14 +112,14 @@ def see_directory(fd: int, rules: Rules) -> Side:
     return Side(metadata(st, xattrs, (), rules), Seen(b"d", st, b"", xattrs, ()))
 
 
-class Comparing:
+class Comparing(LooksAhead):
     """Runs the tasks of verify (two trees) and digest (one)."""
 
     def __init__(self, trees: tuple[Tree, ...], rules: Rules, drop: tuple[bool, ...]) -> None:
+        super().__init__()
         self.trees = trees
         self.rules = rules
         self.drop = drop
-        self.brake = Brake()
         self._linked: dict[tuple[int, int, int], Seen] = {}
         self._lock = threading.Lock()
 
@@ -155,8 +172,7 @@ class Comparing:
         inline = None
         if 0 < len(others) <= INLINE:
             work = _Stretch(self, Compare(task.path, b"", bytes(other_masks)))
-            for position, name in enumerate(others):
-                work.entry(position, name, other_masks[position], handles)
+            work.entries(others, handles)
             inline = work.result()
         return Looked(
             tuple(sides),
@@ -204,8 +220,7 @@ class Comparing:
             for index, tree in enumerate(self.trees):
                 needed = any(mask & (1 << index) for mask in task.masks)
                 handles.append(tree.open_directory(task.path) if needed else -1)
-            for position, name in enumerate(unpack(task.names)):
-                work.entry(position, name, task.masks[position], handles)
+            work.entries(unpack(task.names), handles)
         except OSError as error:
             work.problems.append(Problem(task.path, reason_of(error), error.errno or 0))
         finally:
@@ -214,17 +229,20 @@ class Comparing:
                     os.close(fd)
         return work.result()
 
-    def see(self, side: int, directory: int, path: bytes, name: bytes, links: list[Link]) -> Seen | None:
-        """Reads one entry, and one inode of many names only once a worker."""
-        st = status(name, directory)
+    def see(
+        self, side: int, directory: int, path: bytes, name: bytes, found: Found | None, links: list[Link]
+    ) -> Seen | None:
+        """Reads one entry, and one inode of many names only once a worker. `found`: what is known and open of it already."""
+        found = found or (status(name, directory), -1)
+        st = found[0]
         if st.st_nlink == 1:
-            return see(directory, name, st, self.rules, self.brake, drop=self.drop[side])
+            return see(directory, name, found, self.rules, self.brake, drop=self.drop[side])
         links.append(Link(side, st.st_dev, st.st_ino, joined(path, name)))
         key = (side, st.st_dev, st.st_ino)
         known = self._linked.get(key)
         if known is not None and identity(known.status) == identity(st):
             return known
-        seen = see(directory, name, st, self.rules, self.brake, drop=self.drop[side])
+        seen = see(directory, name, found, self.rules, self.brake, drop=self.drop[side])
         if seen is not None and seen.content:
             with self._lock:
                 if len(self._linked) >= LINK_CACHE:
@@ -280,7 +298,42 @@ class _Stretch:
         self.skipped: list[Skip] = []
         self.problems: list[Problem] = []
 
-    def entry(self, position: int, name: bytes, mask: int, handles: list[int]) -> None:
+    def entries(self, names: list[bytes], handles: list[int]) -> None:
+        """Reads all names of the task on their sides."""
+        position = 0
+        while position < len(names):
+            position = self._batch(names, position, handles)
+
+    def _batch(self, names: list[bytes], position: int, handles: list[int]) -> int:
+        """Reads the names from a position on, or as many as are asked for ahead at once; the position after them."""
+        masks = self.task.masks
+        owner = self.owner
+        if not owner.handles.active:
+            for name in names:
+                self._entry(position, name, masks[position], handles, ())
+                position += 1
+            return position
+        ahead = [Ahead(owner.handles) for _ in handles]
+        try:
+            end = position
+            while end < len(names) and (end == position or not any(side.full for side in ahead)):
+                name = names[end]
+                for index, side in enumerate(ahead):
+                    st = side.look(handles[index], name) if masks[end] & (1 << index) else None
+                    if st is not None:
+                        side.ask(handles[index], name, st, drop=owner.drop[index])
+                end += 1
+            for name in names[position:end]:
+                self._entry(position, name, masks[position], handles, ahead)
+                position += 1
+        finally:
+            for side in ahead:
+                side.close()
+        return position
+
+    def _entry(
+        self, position: int, name: bytes, mask: int, handles: list[int], ahead: Sequence[Ahead]
+    ) -> None:
         """Reads one name on its sides."""
         path = self.task.path
         rules = self.owner.rules
@@ -289,7 +342,8 @@ class _Stretch:
             seen = None
             if mask & (1 << index):
                 try:
-                    seen = self.owner.see(index, handles[index], path, name, self.links)
+                    found = ahead[index].get(name) if ahead else None
+                    seen = self.owner.see(index, handles[index], path, name, found, self.links)
                     if seen is None or (seen.letter in b"cb" and "devices" in rules.left_out):
                         side = "source" if index == 0 else "destination"
                         what = "socket" if seen is None else "device node, left out as accepted"

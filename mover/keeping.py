@@ -4,9 +4,8 @@ import os
 import stat
 from collections.abc import Callable
 
-_ACL = bytes.fromhex(
-    "0200000001000600ffffffff02000400fefffeff04000400ffffffff10000400ffffffff20000400ffffffff"
-)
+# Version 2, then tag, permissions and identity of each entry: owner, a user, group, mask, others.
+_ACL = "02000000 01000600ffffffff 02000400{user} 04000400ffffffff 10000400ffffffff 20000400ffffffff"
 _CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000")
 _SYS_ADMIN, _MKNOD = 1 << 21, 1 << 27
 
@@ -27,7 +26,9 @@ def limits(directory: int) -> dict[str, str]:
             lambda: os.setxattr(fd, "user.holdfast.probe", b"1"),
             "cannot set user.* attributes",
         )
-        _try(found, "acl", lambda: os.setxattr(fd, "system.posix_acl_access", _ACL), "cannot set POSIX ACLs")
+        # Its own user is the only one that surely has a number in a user namespace.
+        acl = bytes.fromhex(_ACL.format(user=os.geteuid().to_bytes(4, "little").hex()))
+        _try(found, "acl", lambda: os.setxattr(fd, "system.posix_acl_access", acl), "cannot set POSIX ACLs")
         _try(
             found,
             "xattr:security",

@@ -25,6 +25,7 @@ class Limits(NamedTuple):
     memory: int = 256 << 20
     processes: int = 0
     threads: int = 0
+    read_ahead: str = "auto"  # on, off, auto
 
     def check(self) -> None:
         """UsageError where a limit cannot be."""
@@ -47,6 +48,7 @@ class Brake:
         self._operations = limits.iops / workers
         self._cpu = limits.cpu / workers if limits.cpu and limits.cpu < workers else 0.0
         self.active = bool(self._bytes or self._operations or self._cpu)
+        self.one_by_one = bool(self._bytes or self._operations) or limits.read_ahead == "off"
         self._lock = threading.Lock()
         self._start_s = time.monotonic()
         self._cpu_before_s = time.process_time()

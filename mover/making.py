@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from blake3 import blake3
 
+from mover.ahead import LooksAhead
 from mover.attributes import Rules, Xattrs, by_handle, change_owner, class_of, read_xattrs, set_xattrs
 from mover.compare import identity, require_identity
 from mover.errors import VANISHED, Changed, reason_of
@@ -43,7 +44,7 @@ REOPEN = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 EVERYTHING = Rules()
 
 
-class Making:
+class Making(LooksAhead):
     """Runs the tasks of copy. `lost` are the classes that cannot be kept; `racy_ns`: a file whose ctime is later is not trusted next time."""
 
     def __init__(
@@ -57,6 +58,7 @@ class Making:
         delete: bool,
         racy_ns: int,
     ) -> None:
+        super().__init__()
         self.source = source
         self.destination = destination
         self.rules = rules
@@ -64,7 +66,6 @@ class Making:
         self.final = final
         self.delete = delete
         self.racy_ns = racy_ns
-        self.brake = Brake()
         os.umask(0)
 
     def problem(self, path: bytes, error: OSError | Changed) -> Problem | None:
@@ -90,11 +91,13 @@ class Making:
 
     # -- one entry -----------------------------------------------------------------------------------------------------
 
-    def copy_entry(self, source: int, into: int, name: bytes, st: os.stat_result, *, fresh: bool) -> Done:
-        """Copies an entry that is no directory, no socket and no large file."""
+    def copy_entry(
+        self, source: int, into: int, name: bytes, st: os.stat_result, fd: int = -1, *, fresh: bool
+    ) -> Done:
+        """Copies an entry that is no directory, no socket and no large file. `fd`: its handle, where it is open already."""
         letter = LETTERS[stat.S_IFMT(st.st_mode)]
         if letter == b"f":
-            return self._copy_file(source, into, name, st, fresh=fresh)
+            return self._copy_file(source, into, name, st, fd, fresh=fresh)
         xattrs = read_xattrs(by_handle(source, name), EVERYTHING)
         content = b""
         if letter == b"l":
@@ -135,11 +138,20 @@ class Making:
             remove(name, into)
         return os.open(name, WRITE, mode, dir_fd=into)
 
-    def _copy_file(self, source: int, into: int, name: bytes, st: os.stat_result, *, fresh: bool) -> Done:
+    def _copy_file(
+        self, source: int, into: int, name: bytes, st: os.stat_result, fd: int, *, fresh: bool
+    ) -> Done:
         size = st.st_size
         if size > SMALL_BYTES or may_have_holes(size, st.st_blocks):
             return self._copy_big_file(source, into, name, st, fresh=fresh)
-        data, xattrs = self._read_small(source, name, st)
+        if fd < 0:
+            fd = open_unseen(name, source)
+            try:
+                data, xattrs = self._read_small(fd, st)
+            finally:
+                os.close(fd)
+        else:
+            data, xattrs = self._read_small(fd, st)
         self.brake.used(2, size)
         out = self._create(into, name, st, fresh=fresh)
         try:
@@ -152,18 +164,13 @@ class Making:
         content = file_content(size, blake3(data).digest())
         return Done(b"f", content, body, self.row(st, made), made.st_ino, size, size)
 
-    def _read_small(self, source: int, name: bytes, st: os.stat_result) -> tuple[bytes, Xattrs]:
+    def _read_small(self, fd: int, st: os.stat_result) -> tuple[bytes, Xattrs]:
         """All of a small file, before anything of it is made; Changed where it is not the file that was listed, or changes."""
-        fd = open_unseen(name, source)
         try:
-            try:
-                data = read_exactly(fd, st.st_size, 0) if st.st_size else b""
-                xattrs = read_xattrs(fd, EVERYTHING)
-            finally:
-                require_unchanged(st, os.fstat(fd))
+            data = read_exactly(fd, st.st_size, 0) if st.st_size else b""
+            return data, read_xattrs(fd, EVERYTHING)
         finally:
-            os.close(fd)
-        return data, xattrs
+            require_unchanged(st, os.fstat(fd))
 
     def _copy_big_file(self, source: int, into: int, name: bytes, st: os.stat_result, *, fresh: bool) -> Done:
         """A file that is read in parts, or that has holes."""

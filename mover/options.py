@@ -58,6 +58,16 @@ OPTIONS = (
     Option("--summary", _ALL, "FILE", None, "write its summary of at most 4096 bytes"),
     Option("--processes", _ALL, "N", 0, "worker processes", int),
     Option("--threads", _ALL, "N", 0, "threads of each", int),
+    Option(
+        *(
+            "--read-ahead",
+            _ALL,
+            "WHEN",
+            "auto",
+            "ask for files before they are read: on, off, or where storage waits",
+        ),
+        choices=("auto", "on", "off"),
+    ),
     Option("--bandwidth", _ALL, "BYTES", 0, "bytes a second at most", parse_size),
     Option("--iops", _ALL, "N", 0, "operations a second at most", int),
     Option("--cpu", _ALL, "N", 0.0, "processors at most", float),

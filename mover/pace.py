@@ -11,6 +11,8 @@ import threading
 import time
 
 WINDOWS = (1, 2, 4, 8, 16, 32)
+# Asking ahead does most of what many tasks in flight would do.
+FIRST_WINDOW = 4
 IDLE, BUSY = 0.75, 0.9
 PROBE_S = 0.02
 INTERVAL_S = 0.3
@@ -48,9 +50,12 @@ def _thread_times_s() -> tuple[float, float]:
 class Pace:
     """The number of processes, and the window that each of them has now."""
 
-    def __init__(self, processes: int = 0, threads: int = 0, cpus: float = 0.0, window: int = 1) -> None:
+    def __init__(
+        self, processes: int = 0, threads: int = 0, cpus: float = 0.0, window: int = 1, *, ahead: bool = False
+    ) -> None:
         available = cpus or available_cpus()
         self.processes = processes or max(1, min(16, round(available)))
+        self.ahead = ahead
         self._fixed = threads
         self._step = WINDOWS.index(window) if window in WINDOWS else 0
         self._cpus = max(0.1, min(available, float(self.processes)))
@@ -81,7 +86,8 @@ class Pace:
         """Chooses the first window: enough tasks to keep the processors busy while the others are blocked."""
         self._probed = True
         wanted = 1.5 * self._wall_s / max(self._ran_s + self._queued_s, 1e-6)
-        while wanted > 2 and WINDOWS[self._step] < wanted and self._step + 1 < len(WINDOWS):
+        self.ahead = self.ahead or wanted > 2
+        while wanted > 2 and WINDOWS[self._step] < min(wanted, FIRST_WINDOW):
             self._step += 1
 
     def measure(self, now_s: float) -> None:
@@ -106,6 +112,8 @@ class Pace:
         if narrower is not None and rate < narrower * 0.9 and now_s >= self._hold_until_s:
             self._step -= 1
             self._hold_until_s = now_s + RETRY_S
+        elif not self.ahead:
+            self.ahead = True
         elif self._step + 1 < len(WINDOWS) and now_s >= self._hold_until_s:
             self._step += 1
 

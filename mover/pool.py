@@ -30,6 +30,9 @@ class Runs(Protocol):
     def run(self, task: object) -> object:
         """The result of a task; expected errors are part of it."""
 
+    def look_ahead(self) -> None:
+        """Storage waits: ask for much before it is read."""
+
 
 class Source(Protocol):
     """What the loop asks the coordinator."""
@@ -107,9 +110,11 @@ class _Worker:
         while True:
             with self.reading:
                 try:
-                    number, window, task = self.channel.receive()
+                    number, window, ahead, task = self.channel.receive()
                 except (EOFError, OSError):
                     os._exit(0)
+                if ahead:
+                    self.job.look_ahead()
                 if window > self.threads:
                     self.start(window)
             self.gate.enter()
@@ -147,6 +152,8 @@ class Pool:
 
     def run(self, source: Source) -> None:
         """Until there is no task left and none in flight."""
+        if self.pace.ahead:
+            self.job.look_ahead()
         if self._run_alone(source):
             return
         for _ in range(self.pace.processes):
@@ -222,7 +229,7 @@ class Pool:
             window = self._windows[index] = self.pace.window
         self._in_flight[index][self._number] = assignment
         try:
-            self._channels[index].send((self._number, window, assignment[0]))
+            self._channels[index].send((self._number, window, self.pace.ahead, assignment[0]))
         except OSError as error:
             raise self._lost(index) from error
 

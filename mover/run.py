@@ -60,14 +60,14 @@ class Run:
         self.read_from_disk = False
         self.state_removed = False
         self.two_sides = False
-        self._window = 1
+        self._window, self._ahead = 1, request.limits.read_ahead == "on"
 
     def pace(self) -> Pace:
         """The pace within the limits."""
         limits = self.request.limits
         by_memory = max(1, (limits.memory - (64 << 20)) // (40 << 20))
         processes = limits.processes or min(by_memory, Pace(cpus=limits.cpu).processes)
-        return Pace(processes, limits.threads, limits.cpu, self._window)
+        return Pace(processes, limits.threads, limits.cpu, self._window, ahead=self._ahead)
 
     def counting(self) -> Callable[[], Counting] | None:
         """What counts the source for the progress; it would use processors and operations that are limited."""
@@ -95,7 +95,7 @@ class Run:
             pool.run(source)
         finally:
             pool.close()
-        self._window = pace.window  # what the copy found is where the proof begins
+        self._window, self._ahead = pace.window, pace.ahead  # what the copy found is where the proof begins
 
 
 def run(request: Request, progress: Progress, started_s: float) -> dict[str, object]:
@@ -110,10 +110,7 @@ def run(request: Request, progress: Progress, started_s: float) -> dict[str, obj
         else:
             _digest(current)
     except MoverError as error:
-        reason = f"{error.reason}. {error.next_step}" if error.next_step else error.reason
-        if not any(p.path == error.path and p.reason == error.reason for p in current.tally.problems):
-            current.tally.problems_total += 1
-            current.tally.problems.insert(0, Problem(error.path, reason, 0))
+        current.tally.stop(error)
         current.outcome = "failed"
     except OSError as error:
         current.tally.problems_total += 1

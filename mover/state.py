@@ -142,7 +142,7 @@ def claim(destination: Tree, mark: str, *, adopt: bool = False) -> State:
 def _refused(reason: str) -> MoverError:
     return MoverError(
         f"the destination is refused: {reason}",
-        next_step="Nothing was written. Give an empty destination, or the --staging-mark with which it was first filled.",
+        next_step="Nothing was written. Give an empty destination, or the mark with which this one was first filled (--staging-mark).",
     )
 
 

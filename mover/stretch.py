@@ -4,6 +4,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from mover.ahead import Ahead, Found
 from mover.errors import Changed, reason_of
 from mover.listing import LETTERS, RANGE_BYTES, head
 from mover.names import joined
@@ -52,9 +53,34 @@ class CopyStretch:
                     return self._same(rows)
             for stretch in self.packed_rows:
                 known.update(opened(stretch).each())
-        for position, name in enumerate(names):
-            self._try(position, name, known.get(name))
+        position = 0
+        while position < len(names):
+            position = self._batch(names, position, known)
         return self._result()
+
+    def _batch(self, names: list[bytes], position: int, known: dict[bytes, Row]) -> int:
+        """Copies the names from a position on, or as many as are asked for ahead at once; the position after them."""
+        if not self.owner.handles.active:
+            for name in names:
+                self._try(position, name, known.get(name), None)
+                position += 1
+            return position
+        ahead = Ahead(self.owner.handles)
+        try:
+            end = position
+            while end < len(names) and (end == position or not ahead.full):
+                name = names[end]
+                end += 1
+                st = ahead.look(self.source, name)
+                row = known.get(name)
+                if st is not None and (row is None or not self._unchanged(name, st, row)):
+                    ahead.ask(self.source, name, st)
+            for name in names[position:end]:
+                self._try(position, name, known.get(name), ahead.get(name))
+                position += 1
+        finally:
+            ahead.close()
+        return position
 
     # -- what did not change -------------------------------------------------------------------------------------------
 
@@ -115,11 +141,11 @@ class CopyStretch:
 
     # -- one name ------------------------------------------------------------------------------------------------------
 
-    def _try(self, position: int, name: bytes, row: Row | None) -> None:
-        """Copies one name, or leaves it to the coordinator."""
+    def _try(self, position: int, name: bytes, row: Row | None, found: Found | None) -> None:
+        """Copies one name, or leaves it to the coordinator. `found`: what is known and open of it already."""
         self.records.append(Records())
         try:
-            self._entry(position, name, row)
+            self._entry(position, name, row, found)
         except (OSError, Changed) as error:
             owner = self.owner
             if not owner.final and isinstance(error, Changed):
@@ -131,9 +157,9 @@ class CopyStretch:
                     Problem(joined(self.path, name), reason_of(error), getattr(error, "errno", 0) or 0)
                 )
 
-    def _entry(self, position: int, name: bytes, row: Row | None) -> None:
+    def _entry(self, position: int, name: bytes, row: Row | None, found: Found | None) -> None:
         owner = self.owner
-        st = os.stat(name, dir_fd=self.source, follow_symlinks=False)
+        st, opened_fd = found or (os.stat(name, dir_fd=self.source, follow_symlinks=False), -1)
         letter = LETTERS.get(stat.S_IFMT(st.st_mode))
         if letter is None:
             self.skipped.append(Skip(joined(self.path, name), "socket (source)"))
@@ -150,7 +176,7 @@ class CopyStretch:
             self._leave_to_coordinator(position, name, st, row)
             return
         if row is None:
-            done = owner.copy_entry(self.source, self.into, name, st, fresh=self.fresh)
+            done = owner.copy_entry(self.source, self.into, name, st, opened_fd, fresh=self.fresh)
             start = head(letter, name)
             row = Row(done.row, start + done.content, start + done.metadata)
             self.copied_files += 1

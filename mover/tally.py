@@ -83,6 +83,14 @@ class Tally:
                     next_step="The destination is full. Make it larger, then run again: what is there is continued.",
                 )
 
+    def stop(self, error: MoverError) -> None:
+        """What ended the run comes first, with what to do next; it may have been counted as an error of its file already."""
+        reason = f"{error.reason}. {error.next_step}" if error.next_step else error.reason
+        others = [p for p in self.problems if (p.path, p.reason) != (error.path, error.reason)]
+        if len(others) == len(self.problems):
+            self.problems_total += 1
+        self.problems = [Problem(error.path, reason, 0), *others]
+
     @property
     def differences_total(self) -> int:
         """All differences, kept or not."""

@@ -108,7 +108,7 @@ def test_any_tree_arrives_and_any_second_tree_replaces_it(first: list, second: l
         clear(source)
         source.mkdir()
         build(source, second)
-        final = copy(source, destination, "--processes", 2)
+        final = copy(source, destination, "--processes", 2, "--read-ahead", "on")
         assert (final.code, final.result["errors"]) == (0, [])
         proven = verify(source, destination)
         assert (proven.code, proven.result["differences"]) == (0, [])

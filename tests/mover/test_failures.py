@@ -65,8 +65,9 @@ def destination(tmp_path: Path) -> Path:
     return tmp_path / "destination"
 
 
+@pytest.mark.parametrize("ahead", ["off", "on"])
 def test_a_read_error_is_a_failure_with_its_path_in_copy_and_in_verify(
-    source: Path, destination: Path
+    source: Path, destination: Path, ahead: str
 ) -> None:
     patch = """
 def pread(fd, size, offset):
@@ -87,12 +88,15 @@ os.pread = pread
             passing,
             "--staging-mark",
             "token",
+            "--read-ahead",
+            ahead,
         )
         assert (done.code, done.result["outcome"]) == (3, "failed")
         assert done.result["errors"] == [{"path": "bad", "reason": "EIO: Input/output error"}]
         assert done.result["content_digest"] is None
     assert copy(source, destination).code == 0
-    proven = spoiled(patch, "verify", "--source", source, "--destination", destination)
+    places = ("--source", source, "--destination", destination)
+    proven = spoiled(patch, "verify", *places, "--read-ahead", ahead)
     assert (proven.code, proven.result["outcome"]) == (3, "failed")
     assert proven.result["errors_total"] == 2, "both sides"
     assert (destination / ".holdfast-mover").exists(), "nothing was proven"
@@ -115,16 +119,19 @@ def test_a_disk_whose_blocks_cannot_be_read(tmp_path: Path, destination: Path) -
         (mounted / "good").write_bytes(b"good" * 1000)
         for number in range(4):
             (mounted / f"file{number}").write_bytes(os.urandom(4 << 20))
+            (mounted / f"small{number}").write_bytes(os.urandom(4 << 10))
         subprocess.run(["umount", mounted], check=True)
         whole = image.read_bytes()
         subprocess.run(["mount", "-o", "loop,ro,noload", image, mounted], check=True, capture_output=True)
         os.truncate(image, 12 << 20)
         done = copy(mounted, destination)
+        again = copy(mounted, destination, "--read-ahead", "on")
     finally:
         subprocess.run(["umount", mounted], check=False)
     assert len(whole) == 24 << 20
     assert (done.code, done.result["outcome"]) == (3, "failed")
     assert done.result["errors_total"]
+    assert error_paths(again) == error_paths(done)
     assert all(error["reason"].startswith("EIO") for error in done.result["errors"])  # type: ignore[attr-defined]
 
 
@@ -140,10 +147,12 @@ os.pread = pread
 """
 
 
+@pytest.mark.parametrize("ahead", ["off", "on"])
 def test_a_file_that_changes_while_it_is_read_is_counted_warm_and_refused_at_last(
-    source: Path, destination: Path
+    source: Path, destination: Path, ahead: str
 ) -> None:
-    arguments = ("copy", "--source", source, "--destination", destination, "--staging-mark", "token")
+    places = ("--source", source, "--destination", destination)
+    arguments = ("copy", *places, "--staging-mark", "token", "--read-ahead", ahead)
     warm = spoiled(CHANGES, *arguments, "--pass", "warm")
     assert (warm.code, warm.result["changed_during_copy"], warm.result["errors"]) == (0, 1, [])
     final = spoiled(CHANGES, *arguments)
@@ -175,6 +184,56 @@ os.pread = pread
     final = spoiled(patch, *arguments)
     assert final.code == 3
     assert "c" in error_paths(final)
+
+
+def test_reading_ahead_makes_do_with_few_handles(tmp_path: Path) -> None:
+    source, destination = tmp_path / "source", tmp_path / "destination"
+    (source / "large").mkdir(parents=True)
+    destination.mkdir()
+    for number in range(300):
+        (source / f"{number}").write_bytes(b"%d" % number)
+    for number in range(20):
+        (source / "large" / f"{number}").write_bytes(bytes([number]) * (1 << 20))
+    settle(source)
+    patch = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (24, 530))
+most = 0
+real_fadvise = os.posix_fadvise
+def fadvise(fd, offset, length, advice):
+    global most
+    if advice == os.POSIX_FADV_WILLNEED:
+        most = max(most, len(os.listdir("/proc/self/fd")))
+        assert most < 60, most
+    return real_fadvise(fd, offset, length, advice)
+os.posix_fadvise = fadvise
+"""
+    places = ("--source", source, "--destination", destination)
+    done = spoiled(patch, "copy", *places, "--read-ahead", "on", "--verify")
+    assert (done.code, done.result["outcome"]) == (0, "equal"), done.errors
+    assert walker.picture(destination) == walker.picture(source)
+
+
+@pytest.mark.parametrize("number", ["EDQUOT", "ENOSPC"])
+def test_a_quota_that_is_used_up_is_a_failure_with_its_path(
+    source: Path, destination: Path, number: str
+) -> None:
+    patch = f"""
+real_write = os.write
+def write(fd, data):
+    if name_of(fd) == "bad":
+        raise OSError(errno.{number}, os.strerror(errno.{number}))
+    return real_write(fd, data)
+os.write = write
+"""
+    places = ("--source", source, "--destination", destination)
+    for passing in ("warm", "final"):
+        done = spoiled(patch, "copy", *places, "--pass", passing, "--staging-mark", "token")
+        assert (done.code, done.result["outcome"], error_paths(done)) == (3, "failed", {"bad"})
+        assert number in done.errors
+        assert "Make it larger, then run again" in done.errors
+    assert copy(source, destination).code == 0
+    assert verify(source, destination).code == 0
 
 
 @pytest.mark.skipif(not shutil.which("unshare"), reason="no unshare")

@@ -277,6 +277,7 @@ def test_verify_finds_and_names(name: str, pair: tuple[Path, Path], tmp_path: Pa
     proven = verify(source, damaged)
     assert (proven.code, proven.result["outcome"]) == (1, "different")
     assert proven.classes() == {kind: set(paths) for kind, paths in fault.found.items()}
+    assert verify(source, damaged, "--read-ahead", "on").classes() == proven.classes()
     assert proven.result["content_digest"] is None
     sides = [proven.result[side] for side in ("source", "destination")]
     content_differs, metadata_differs = (

@@ -1,13 +1,28 @@
 """Everything that a file system can express arrives, or is reported."""
 
+import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.mover import walker
-from tests.mover.support import believable, copy, digest, make_socket, needs_root, open_up, settle, verify
+from tests.mover.support import (
+    acl,
+    believable,
+    command,
+    copy,
+    digest,
+    environment,
+    has_xattrs,
+    make_socket,
+    needs_root,
+    open_up,
+    settle,
+    verify,
+)
 
 
 @pytest.fixture
@@ -22,7 +37,11 @@ def destination(tmp_path: Path) -> Path:
     return tmp_path / "destination"
 
 
-@pytest.mark.parametrize("workers", [(), ("--processes", 2)], ids=["alone", "with workers"])
+@pytest.mark.parametrize(
+    "workers",
+    [(), ("--processes", 2), ("--read-ahead", "on"), ("--processes", 2, "--read-ahead", "on")],
+    ids=["alone", "with workers", "reading ahead", "workers reading ahead"],
+)
 def test_a_copy_is_equal_in_every_respect_and_so_says_a_walker_that_shares_no_code(
     source: Path, destination: Path, workers: tuple[object, ...]
 ) -> None:
@@ -170,6 +189,24 @@ def test_what_an_ordinary_user_cannot_keep_is_known_before_and_never_equal_by_si
     assert (accepting.code, accepting.result["outcome"]) == (0, "equal")
     assert set(accepting.result["not_compared"]) == {"owner", "xattr:trusted"}  # type: ignore[call-overload]
     assert accepting.result["rules"]["left_out"] == ["owner"]  # type: ignore[index]
+
+
+@pytest.mark.skipif(not shutil.which("unshare"), reason="no unshare")
+def test_acls_are_kept_in_a_user_namespace_that_has_few_numbers(tmp_path: Path) -> None:
+    source, destination = tmp_path / "source", tmp_path / "destination"
+    source.mkdir()
+    destination.mkdir()
+    if not has_xattrs(tmp_path):
+        pytest.skip("no extended attributes here")
+    (source / "shared").write_text("s")
+    os.setxattr(source / "shared", "system.posix_acl_access", acl(os.geteuid()))
+    line = ["unshare", "-r", *command("copy", "--source", source, "--destination", destination)]
+    done = subprocess.run(line, env=environment(), capture_output=True, check=False, timeout=120)
+    if b"unshare" in done.stderr:
+        pytest.skip(f"no user namespace here: {done.stderr.decode()}")
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert "acl" not in {limit["class"] for limit in result["not_kept"]}
+    assert verify(source, destination).classes() == {}
 
 
 @needs_root

@@ -7,7 +7,7 @@ import pytest
 
 from benches.memory import fill, large, watched
 from mover.limits import Brake, Limits
-from mover.pace import WINDOWS, Pace
+from mover.pace import FIRST_WINDOW, WINDOWS, Pace
 from tests.mover.support import copy
 
 
@@ -67,9 +67,18 @@ def test_tasks_in_flight_grow_while_storage_is_waited_for_and_not_while_processo
     for _ in range(20):
         waiting.answered(0.010, 0.0005, 0.0)
         working.answered(0.010, 0.0095, 0.0)
-    assert waiting.window >= 16
-    assert working.window == WINDOWS[0]
+    assert (waiting.ahead, waiting.window) == (True, FIRST_WINDOW)
+    assert (working.ahead, working.window) == (False, WINDOWS[0])
+    for now_s in range(1, 5):
+        for pace, ran_s in ((waiting, 0.0005), (working, 0.0095)):
+            pace.answered(1.0, ran_s * 100, 0.0)
+            pace.answered(1.0, ran_s * 100, 0.0)
+            pace.measure(float(now_s))
+    assert waiting.window > FIRST_WINDOW
+    assert (working.ahead, working.window) == (False, WINDOWS[0])
     on_a_busy_machine = Pace(2)
     for _ in range(20):
         on_a_busy_machine.answered(0.010, 0.002, 0.0078)
-    assert on_a_busy_machine.window == WINDOWS[0], "waiting for a processor is no waiting for storage"
+    assert (on_a_busy_machine.ahead, on_a_busy_machine.window) == (False, WINDOWS[0]), (
+        "waiting for a processor is no waiting for storage"
+    )
