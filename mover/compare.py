@@ -368,7 +368,7 @@ class _Stretch:
             self.records[index].append(Records(start + seen.content, start + body))
         if is_large:
             self.large.append(Large(position, name, mask, tuple(sides)))
-        elif len(sides) == 2 and not mask & REPORTED:
+        elif len(sides) == 2 and not mask & REPORTED and self.records[0][-1] != self.records[1][-1]:
             self.found += compare_sides(joined(path, name), sides[0], sides[1], rules)
 
     def _count(self, index: int, seen: Seen) -> None:

@@ -92,8 +92,7 @@ def device_content(st: os.stat_result) -> bytes:
 def metadata(st: os.stat_result, xattrs: Xattrs, holes: Holes, rules: Rules) -> bytes:
     """A metadata record without its head."""
     seconds, nanoseconds = divmod(st.st_mtime_ns, 10**9)
-    letter = LETTERS[stat.S_IFMT(st.st_mode)]
-    mode = 0 if letter == b"l" else stat.S_IMODE(st.st_mode)
+    mode = 0 if stat.S_ISLNK(st.st_mode) else stat.S_IMODE(st.st_mode)
     uid, gid = (st.st_uid, st.st_gid) if rules.with_owner else (_NO_OWNER, _NO_OWNER)
     fixed = _META.pack(mode, uid, gid, seconds, nanoseconds)
     if not xattrs and not holes:
