@@ -109,6 +109,10 @@ class LooksAhead:
         self.brake = Brake()
         self.handles = Handles()
 
+    def noted(self) -> dict[str, int]:
+        """See mover.pool.Runs."""
+        return {}
+
     def look_ahead(self) -> None:
         """From now on, unless reads have to come one by one."""
         if not self.brake.one_by_one:

@@ -97,10 +97,10 @@ def mode_text(mode: int) -> str:
     return f"{stat.S_IMODE(mode):04o}"
 
 
-def change_owner(handle: int | bytes, wanted: os.stat_result, present: os.stat_result, *, kept: bool) -> None:
-    """Sets the numeric owner where it differs; where owners cannot be kept, what can be set of it is tried."""
+def change_owner(handle: int | bytes, wanted: os.stat_result, present: os.stat_result, *, kept: bool) -> bool:
+    """Sets the numeric owner where it differs; where owners cannot be kept it is tried. Whether it is now as wanted."""
     if (wanted.st_uid, wanted.st_gid) == (present.st_uid, present.st_gid):
-        return
+        return True
     try:
         if isinstance(handle, int):
             os.fchown(handle, wanted.st_uid, wanted.st_gid)
@@ -109,3 +109,5 @@ def change_owner(handle: int | bytes, wanted: os.stat_result, present: os.stat_r
     except OSError:
         if kept:
             raise
+        return False
+    return True

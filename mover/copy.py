@@ -107,6 +107,10 @@ class CopyPass:
         """See mover.pool.Source."""
         return self.agenda.next()
 
+    def note(self, counted: dict[str, int]) -> None:
+        """See mover.pool.Source."""
+        self.tally.note(counted)
+
     def tick(self) -> None:
         """See mover.pool.Source."""
         self.progress.tick()

@@ -3,7 +3,7 @@
 import os
 import stat
 
-from mover.attributes import change_owner, read_xattrs, set_xattrs
+from mover.attributes import read_xattrs, set_xattrs
 from mover.compare import identity, leave_out_of_root
 from mover.errors import VANISHED, Changed, reason_of
 from mover.listing import metadata
@@ -173,7 +173,7 @@ class Copying(Making):
         present = os.fstat(into)
         wanted = self._kept(read_xattrs(source, EVERYTHING))
         there = read_xattrs(into, EVERYTHING)
-        change_owner(into, st, present, kept="owner" not in self.lost)
+        self.own(into, st, present)
         if wanted != there:
             set_xattrs(into, wanted, there)
         os.fchmod(into, stat.S_IMODE(st.st_mode))

@@ -115,6 +115,8 @@ def effective_capabilities() -> int:
     return 0
 
 
-def not_kept(found: dict[str, str]) -> list[dict[str, str]]:
-    """For the result."""
-    return [{"class": name, "why": why} for name, why in sorted(found.items())]
+def not_kept(found: dict[str, str], counted: dict[str, int]) -> list[dict[str, object]]:
+    """For the result: with each class the number of entries that this run gave less than they have."""
+    return [
+        {"class": name, "why": why, "entries": counted.get(name, 0)} for name, why in sorted(found.items())
+    ]

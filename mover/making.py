@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import threading
 from collections.abc import Callable
 
 from blake3 import blake3
@@ -13,7 +14,7 @@ from mover.compare import identity, require_identity
 from mover.errors import VANISHED, Changed, reason_of
 from mover.holes import data_segments, hole_map, may_have_holes
 from mover.limits import Brake
-from mover.listing import LETTERS, RANGE_BYTES, device_content, file_content, link_content, metadata
+from mover.listing import LETTERS, RANGE_BYTES, Holes, device_content, file_content, link_content, metadata
 from mover.protocol import (
     Begun,
     Complete,
@@ -66,6 +67,7 @@ class Making(LooksAhead):
         self.final = final
         self.delete = delete
         self.racy_ns = racy_ns
+        self._noted = threading.local()
         os.umask(0)
 
     def problem(self, path: bytes, error: OSError | Changed) -> Problem | None:
@@ -87,7 +89,28 @@ class Making(LooksAhead):
     def _kept(self, xattrs: Xattrs) -> Xattrs:
         if not self.lost or not xattrs:
             return xattrs
+        for name in {class_of(name) for name, _ in xattrs} & self.lost:
+            self.note(name)
         return tuple((name, value) for name, value in xattrs if class_of(name) not in self.lost)
+
+    def note(self, name: str) -> None:
+        """Counts an entry of which a class could not be kept."""
+        counts = self._noted.__dict__
+        counts[name] = counts.get(name, 0) + 1
+
+    def noted(self) -> dict[str, int]:
+        """See mover.pool.Runs."""
+        counts = self._noted.__dict__
+        if not counts:
+            return {}
+        found = dict(counts)
+        counts.clear()
+        return found
+
+    def own(self, handle: int | bytes, st: os.stat_result, made: os.stat_result) -> None:
+        """Sets the owner, as far as owners can be kept."""
+        if not change_owner(handle, st, made, kept="owner" not in self.lost):
+            self.note("owner")
 
     # -- one entry -----------------------------------------------------------------------------------------------------
 
@@ -125,7 +148,7 @@ class Making(LooksAhead):
 
     def _give_entry_attributes(self, into: int, name: bytes, st: os.stat_result, xattrs: Xattrs) -> None:
         path = by_handle(into, name)
-        change_owner(path, st, status(name, into), kept="owner" not in self.lost)
+        self.own(path, st, status(name, into))
         set_xattrs(path, xattrs, ())
         if not stat.S_ISLNK(st.st_mode):
             change_mode(name, into, stat.S_IMODE(st.st_mode))
@@ -183,7 +206,7 @@ class Making(LooksAhead):
                 os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
                 os.ftruncate(out, size)
                 digest, copied = copy_stretch(fd, out, 0, size, self.brake)
-                holes = hole_map(fd, size, self.rules.hole_granularity) if self.rules.with_holes else ()
+                holes = self._holes(fd, size)
                 require_unchanged(st, os.fstat(fd))
                 made = self.finish_file(out, st, self._kept(xattrs))
             finally:
@@ -193,6 +216,12 @@ class Making(LooksAhead):
         body = metadata(st, self.recorded(xattrs), holes, self.rules)
         return Done(b"f", file_content(size, digest), body, self.row(st, made), made.st_ino, size, copied)
 
+    def _holes(self, fd: int, size: int) -> Holes:
+        holes = hole_map(fd, size, self.rules.hole_granularity) if self.rules.with_holes else ()
+        if holes and "holes" in self.lost:
+            self.note("holes")
+        return holes
+
     def finish_file(self, out: int, st: os.stat_result, xattrs: Xattrs) -> os.stat_result:
         """Gives a new file its attributes, in the one order in which none undoes another; its status afterwards."""
         os.utime(out, ns=(st.st_atime_ns, st.st_mtime_ns))
@@ -201,7 +230,7 @@ class Making(LooksAhead):
         if not owner_differs and not xattrs and made.st_mode == st.st_mode:
             return made
         if owner_differs:
-            change_owner(out, st, made, kept="owner" not in self.lost)
+            self.own(out, st, made)
         if xattrs:
             set_xattrs(out, xattrs, ())
         os.fchmod(out, stat.S_IMODE(st.st_mode))
@@ -288,7 +317,7 @@ class Making(LooksAhead):
         fd = open_regular(name, source, st)
         try:
             xattrs = read_xattrs(fd, EVERYTHING)
-            holes = hole_map(fd, st.st_size, self.rules.hole_granularity) if self.rules.with_holes else ()
+            holes = self._holes(fd, st.st_size)
             require_identity(os.fstat(fd), task.identity)
         finally:
             os.close(fd)

@@ -30,6 +30,9 @@ class Runs(Protocol):
     def run(self, task: object) -> object:
         """The result of a task; expected errors are part of it."""
 
+    def noted(self) -> dict[str, int]:
+        """What a thread's last task counted beside its result; forgotten when read."""
+
     def look_ahead(self) -> None:
         """Storage waits: ask for much before it is read."""
 
@@ -42,6 +45,9 @@ class Source(Protocol):
 
     def handle(self, context: object, task: object, result: object) -> None:
         """Takes the result of a task; raises MoverError to stop the run."""
+
+    def note(self, counted: dict[str, int]) -> None:
+        """Takes what a task counted beside its result."""
 
     def tick(self) -> None:
         """Called a few times a second."""
@@ -56,6 +62,7 @@ class Answer(NamedTuple):
     wall_s: float
     ran_s: float
     queued_s: float
+    noted: dict[str, int]
 
 
 def _answer(job: Runs, number: int, task: object) -> Answer:
@@ -65,8 +72,8 @@ def _answer(job: Runs, number: int, task: object) -> Answer:
     except Exception:  # noqa: BLE001  a defect: the coordinator reports it and stops
         import traceback
 
-        return Answer(number, None, traceback.format_exc(), 0, 0, 0)
-    return Answer(number, result, "", *watch.read())
+        return Answer(number, None, traceback.format_exc(), 0, 0, 0, {})
+    return Answer(number, result, "", *watch.read(), job.noted())
 
 
 class _Gate:
@@ -251,6 +258,8 @@ class Pool:
             raise MoverError(f"a defect of the mover: {answer.crash}")
         self.pace.answered(answer.wall_s, answer.ran_s, answer.queued_s)
         source.handle(context, task, answer.result)
+        if answer.noted:
+            source.note(answer.noted)
 
     def _lost(self, index: int) -> MoverError:
         code = self._ended(index, END_S)

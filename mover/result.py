@@ -22,7 +22,7 @@ class Facts(NamedTuple):
     outcome: str
     seconds: float
     rules: Mapping[str, object]
-    not_kept: list[dict[str, str]]
+    not_kept: list[dict[str, object]]
     not_compared: list[str]
     two_sides: bool
     phase_seconds: Mapping[str, float]

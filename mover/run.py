@@ -143,7 +143,7 @@ def _facts(current: Run, seconds: float) -> Facts:
         outcome=current.outcome,
         seconds=seconds,
         rules={"left_out": sorted(rules.left_out), "hole_granularity": rules.hole_granularity},
-        not_kept=keeping.not_kept(current.lost),
+        not_kept=keeping.not_kept(current.lost, current.tally.unkept),
         not_compared=sorted(invisible),
         two_sides=current.two_sides,
         phase_seconds=current.progress.phase_seconds,

@@ -167,6 +167,8 @@ class CopyStretch:
         if letter == b"d":
             raise Changed("it became a directory")
         if letter in b"cb" and ("devices" in owner.lost or "devices" in owner.rules.left_out):
+            if "devices" in owner.lost:
+                owner.note("devices")
             why = "this identity cannot make one" if "devices" in owner.lost else "left out as accepted"
             self.skipped.append(Skip(joined(self.path, name), f"device node (source): {why}"))
             return

@@ -57,6 +57,7 @@ class Tally:
         self.changed = 0
         self.vanished = 0
         self.extra = 0
+        self.unkept: dict[str, int] = {}
 
     def differ(self, differences: tuple[Difference, ...] | list[Difference]) -> None:
         """Counts differences, and keeps the first ones."""
@@ -82,6 +83,11 @@ class Tally:
                     path=problem.path,
                     next_step="The destination is full. Make it larger, then run again: what is there is continued.",
                 )
+
+    def note(self, unkept: dict[str, int]) -> None:
+        """Counts entries of which a class could not be kept."""
+        for name, count in unkept.items():
+            self.unkept[name] = self.unkept.get(name, 0) + count
 
     def stop(self, error: MoverError) -> None:
         """What ended the run comes first, with what to do next; it may have been counted as an error of its file already."""

@@ -70,6 +70,10 @@ class Verification:
         """See mover.pool.Source."""
         return self.agenda.next()
 
+    def note(self, counted: dict[str, int]) -> None:
+        """See mover.pool.Source."""
+        self.tally.note(counted)
+
     def tick(self) -> None:
         """See mover.pool.Source."""
         self.progress.bytes = self.tally.sides[0].bytes

@@ -13,6 +13,7 @@ Results = dict[int, dict[str, Any]]
 # How soon a running mover is looked at again. A mover speaks once a second and the page looks once a second; what it said
 # is seen within two.
 TICK_S = 0.5
+WARM = "warm-copy"
 
 
 def run_all(
@@ -87,6 +88,26 @@ def remove_all(context: Context, render: Callable[[Transfer], Manifest]) -> Outc
         if all(gone)
         else Again("Removing the mover's pods: a finished pod still holds its claims.", after_s=0.5)
     )
+
+
+def not_kept(context: Context) -> str:
+    """A sentence about what the movers could not keep of entries that have it; empty where all was kept.
+
+    Known from the warm passes while the application still runs: verify would find each of these entries different.
+    """
+    lost: dict[tuple[str, str, str], int] = {}
+    for evidence in context.migration.evidence.filter(kind=WARM).select_related("transfer"):
+        for item in evidence.data.get("not_kept", ()):
+            if evidence.transfer and item.get("entries"):
+                key = (evidence.transfer.source_name, item["class"], item["why"])
+                lost[key] = max(lost.get(key, 0), item["entries"])
+    if not lost:
+        return ""
+    found = "; ".join(
+        f"{name}: {kind} of {count} {'entry' if count == 1 else 'entries'} ({why})"
+        for (name, kind, why), count in sorted(lost.items())
+    )
+    return f"Not kept by the mover here, so that Verify will find it different: {found}."
 
 
 def remember_results(context: Context, results: Results, kind: str) -> None:

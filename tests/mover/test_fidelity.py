@@ -182,6 +182,8 @@ def test_what_an_ordinary_user_cannot_keep_is_known_before_and_never_equal_by_si
     assert done.code == 0, done.errors
     classes = {limit["class"] for limit in done.result["not_kept"]}  # type: ignore[attr-defined]
     assert {"owner", "devices", "xattr:trusted"} <= classes
+    counted = {limit["class"]: limit["entries"] for limit in done.result["not_kept"]}  # type: ignore[attr-defined]
+    assert {name: count for name, count in counted.items() if count} == {"owner": 1}, "of the file `other`"
     strict = verify(source, destination, user=12345)
     assert (strict.code, strict.classes()) == (1, {"owner": {"other"}}), strict.errors
     copy(source, destination, user=12345)

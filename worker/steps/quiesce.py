@@ -4,7 +4,7 @@ from django.utils import timezone
 
 from cluster.values import Ref
 from migrations_app.problems import Problem
-from worker import owners, stillness, suspension
+from worker import copying, owners, stillness, suspension
 from worker.context import Context
 from worker.outcomes import Again, Done, Outcome, Stop, Wait
 from worker.workload_list import all_workloads
@@ -12,9 +12,9 @@ from worker.workload_list import all_workloads
 
 def tick(context: Context) -> Outcome:
     if context.migration.pause_before_quiesce and not context.memory.get("go_by"):
-        return Wait(
-            "The outage begins with the next act. Continue when the time has come.", "migrations.edit"
-        )
+        lost = copying.not_kept(context)
+        go = "The outage begins with the next act. Continue when the time has come."
+        return Wait(f"{lost} {go}".strip(), "migrations.edit")
     return (
         owners.check(context, context.migration.source_owner)
         or suspension.suspend_parents(context, context.migration.source_owner)

@@ -40,7 +40,7 @@ class Copy:
             results = copying.run_all(context, render)
             if not isinstance(results, dict):
                 return results
-            copying.remember_results(context, results, "warm-copy")
+            copying.remember_results(context, results, copying.WARM)
             context.memory["read"] = True
             return Again(f"Warm pass {number} of {passes} is done.", after_s=0.1)
         removing = copying.remove_all(context, render)
@@ -49,7 +49,8 @@ class Copy:
         if number < passes:
             context.memory.update({"pass": number + 1, "read": False, "nodes": None})
             return Again(f"Warm pass {number + 1} of {passes} begins.", after_s=0.1)
-        return Done("1 warm pass." if passes == 1 else f"{passes} warm passes.")
+        done = "1 warm pass." if passes == 1 else f"{passes} warm passes."
+        return Done(f"{done} {copying.not_kept(context)}".strip())
 
     def fill(self, context: Context) -> Outcome:
         """The final pass, on a source that nothing uses.
