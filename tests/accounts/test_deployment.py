@@ -46,6 +46,15 @@ def test_it_refuses_to_start_with_a_user_header_from_anybody() -> None:
     assert "HOLDFAST_PROXY_ADDRESSES" in done.stderr
 
 
+def test_a_setting_that_is_wrong_is_a_line_that_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(DEPLOYED, "HOLDFAST_SECRET_KEY")
+    done = manage("check")
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "holdfast: HOLDFAST_SECRET_KEY is not set. See docs/reference/settings.md for what it means."
+    ]
+
+
 SHOW = """
 from django.conf import settings as s
 print([s.SECURE_SSL_REDIRECT, s.SESSION_COOKIE_SECURE, s.CSRF_COOKIE_SECURE, s.SESSION_COOKIE_NAME, s.SECURE_HSTS_SECONDS > 0, s.DEBUG])

@@ -38,10 +38,11 @@ def _finish(context: Context) -> Outcome:
         {"claims": [f"{context.migration.source_namespace}/{t.source_name}" for t in context.transfers]},
     )
     left = context.memory.get("left", "")
+    stays = f"What is in {context.migration.destination_namespace}, claims and application, stays as it is."
     return Done(
-        "The source claims are back on their volumes, protected. Git does not declare them: nothing will prune them."
+        f"The source claims are back on their volumes, protected. Git does not declare them: nothing will prune them. {stays}"
         if not left
-        else f"The source claims are on their volumes. {left}"
+        else f"The source claims are on their volumes. {left} {stays}"
     )
 
 

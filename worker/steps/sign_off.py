@@ -35,7 +35,7 @@ def tick(context: Context) -> Outcome:
         return Wait(f"{decision.by_name} rejected it: {decision.text}", "migrations.edit", after_s=15)
     people = [user.get_username() for user in eligible(context.migration)]
     who = (
-        f"{', '.join(people[:5])} can."
+        f"Who may: {', '.join(people[:5])}."
         if people
         else "Nobody can at present: an admin has to grant the role approver."
     )
