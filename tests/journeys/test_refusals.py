@@ -168,9 +168,15 @@ def deleting_set(app: App) -> None:
     apply(app.driver, {**body, "kind": "StatefulSet", "spec": spec})
 
 
+def applied_by_argo(app: App) -> None:
+    about = f"argocd.argoproj.io/tracking-id=shop:/PersistentVolumeClaim:{app.source}/data"
+    app.driver.kubectl("annotate", "pvc", "data", "-n", app.source, about)
+
+
 @pytest.mark.parametrize(
     ("spoil", "key", "says"),
     [
+        (applied_by_argo, "gitops-owner", "Argo CD application shop applies the claims"),
         (owned, "claim-ordinary", "owned by ConfigMap owner"),
         (resizing, "claim-ordinary", "being resized"),
         (taken, "destination-empty", "exists already"),
@@ -361,3 +367,26 @@ def test_a_path_of_release_that_cannot_work_is_refused(shared: Driver, tmp_path:
     for path in (ReleasePath.COMMITS, ReleasePath.SUSPEND):
         assert "does not prune" in checks(app.checked(release_path=path), "stop")["release-path"]
     assert not checks(app.checked(), "stop")
+
+
+def test_a_destination_from_another_repository_is_refused(shared: Driver, tmp_path: Path) -> None:
+    app, other = make_git_app(shared, tmp_path), make_git_app(shared, tmp_path)
+    owner = {"namespace": "flux-system", "name": other.destination}
+    found = checks(app.checked(owner=owner), "stop")["gitops-destination"]
+    assert f"applies GitRepository fleet-{other.tag}" in found
+    assert f"the source comes from GitRepository fleet-{app.tag}" in found
+    assert not checks(app.checked(), "stop")
+
+
+def test_a_source_that_follows_a_tag_or_another_branch_is_refused(shared: Driver, tmp_path: Path) -> None:
+    app = make_git_app(shared, tmp_path)
+    app.git("push", "-q", "origin", "HEAD:refs/tags/v1", "HEAD:refs/heads/next")
+    for reference, says in (
+        ({"tag": "v1"}, "follows v1 and no branch"),
+        ({"branch": "next"}, "follows the branch next, Holdfast reads main"),
+    ):
+        body = json.dumps([{"op": "replace", "path": "/spec/ref", "value": reference}])
+        place = ("-n", "flux-system", f"fleet-{app.tag}")
+        shared.kubectl("patch", "gitrepository", *place, "--type=json", "-p", body)
+        app.settle()
+        assert says in checks(app.checked(), "stop")["git-changes"]
