@@ -28,7 +28,7 @@ Repository (``gitops.repository``)
     ``.commit_change(make, message, author, branch=None, reference="", key="") -> PushedCommit``
          where ``make(tree) -> Change`` is called again on the new state if the branch moved
     ``.contains(commit, ancestor) -> bool``; ``.log(since) -> list[LogEntry]``; ``.find_commit(reference, key)``
-Errors (``gitops.errors``): Refusal, RepositoryError, RepositoryTimeout, PushRejected, PushConflict.
+Errors (``gitops.errors``): Refusal, RepositoryError, RepositoryTimeout, PushRejected, PushConflict, ReviewOutdated.
 
 From a shell: ``python -m gitops remove|add|exempt|protect --repo DIR --path DIR --namespace NS --claim NAME``.
 """

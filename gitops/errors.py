@@ -95,3 +95,7 @@ class PushConflict(RepositoryError):
     ) -> None:
         super().__init__(what, next_step=next_step, safe=safe)
         self.diff = diff
+
+
+class ReviewOutdated(PushConflict):
+    """Git changed since the review: what would be pushed now is not what was reviewed."""

@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from gitops.blobs import write_tree
 from gitops.change import Change, Tree
 from gitops.clone import KEY_TRAILER, REFERENCE_TRAILER, Clone, LogEntry, check_branch, check_commit
-from gitops.errors import PushConflict, PushRejected, Refusal, RepositoryError, RepositoryTimeout
+from gitops.errors import (
+    PushConflict,
+    PushRejected,
+    Refusal,
+    RepositoryError,
+    RepositoryTimeout,
+    ReviewOutdated,
+)
 from gitops.git import Credentials
 
 PUSH_TRIES = 5
@@ -121,12 +128,12 @@ class Repository(Clone):
         except Refusal as refusal:
             if previous is None:
                 raise
-            raise PushConflict(
+            raise ReviewOutdated(
                 f"The branch moved, and the change no longer applies: {refusal.what}", diff=previous.diff,
                 next_step="Look at what changed in Git, then plan again.",
             ) from refusal  # fmt: skip
         if change.edits and expected_effect and change.effect != expected_effect:
-            raise PushConflict(
+            raise ReviewOutdated(
                 "Git changed since the plan was made: the change would now be another one than was reviewed.",
                 diff=change.diff, next_step="Review the new change, then approve it again.",
             )  # fmt: skip

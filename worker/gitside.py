@@ -13,7 +13,7 @@ from dashboard.credentials import why_not
 from dashboard.models import GitRepository
 from dashboard.states import CredentialsKind
 from gitops.change import Change, Tree
-from gitops.errors import GitOpsError, Refusal
+from gitops.errors import GitOpsError, Refusal, ReviewOutdated
 from gitops.git import Credentials
 from gitops.repository import Author, PushedCommit, Repository
 from migrations_app.models import GitMode, Migration
@@ -141,21 +141,34 @@ def push(context: Context, change: GitChange) -> PushedCommit:
     clone = repository(row)
     branch = f"holdfast/{migration.reference}-{key}" if migration.git_mode == GitMode.BRANCH else None
     message = f"{summary}\n\nMigration {migration.reference}, requested by {migration.requested_by_name}."
+
+    def commit() -> PushedCommit:
+        try:
+            return clone.commit_change(
+                change.make,
+                message,
+                AUTHOR,
+                branch=branch,
+                reference=migration.reference,
+                key=key,
+                # What was reviewed is what is pushed: a change that comes out otherwise by now is not.
+                expected_effect=_reviewed_effect(migration, key),
+            )
+        except ReviewOutdated as error:
+            raise ReviewOutdated(
+                error.what,
+                diff=error.diff,
+                safe="Nothing was pushed. The source is unchanged, and so are the claims of the destination.",
+                next_step="Take the other change in Git back, retry, and make it again afterwards; or roll back and start again. "
+                "Below is what would be pushed now.",
+            ) from error
+
     pushed: PushedCommit = context.act(
         key=f"{key}/git.push",
         verb="git.push",
         ref=Ref("", "GitRepository", "", row.name),
         after={"branch": branch or row.branch, "summary": summary, "change": key},
-        call=lambda: clone.commit_change(
-            change.make,
-            message,
-            AUTHOR,
-            branch=branch,
-            reference=migration.reference,
-            key=key,
-            # What was reviewed is what is pushed: a change that comes out otherwise by now is not.
-            expected_effect=_reviewed_effect(migration, key),
-        ),
+        call=commit,
     )
     context.remember(**{f"{key}_commit": pushed.commit, f"{key}_branch": branch or row.branch})
     return pushed

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from django.test import Client
 
 from migrations_app.actions import drafting, running
 from migrations_app.models import Migration
@@ -256,3 +257,29 @@ def _applied(driver: Driver, name: str, commit: str) -> bool:
 def _ready(driver: Driver, name: str) -> bool:
     found = driver.adapter.get_kustomization("flux-system", name)
     return found is not None and found.ready is not None and found.ready.status == "True"
+
+
+def test_git_that_changed_since_the_review_is_not_pushed_to_and_the_page_shows_what_it_would_be(
+    shared: Driver, tmp_path: Path
+) -> None:
+    app = make_git_app(shared, tmp_path)
+    migration = shared.at(app.started(), "deploy")
+    manifest = app.work / app.source / "app.yaml"
+    manifest.write_text(manifest.read_text().replace("replicas: 1", "replicas: 2"))
+    app.push("More of it")
+    before = app.git("rev-parse", "origin/main")
+    stopped = shared.until(migration, State.FAILED)
+    assert stopped.problem is not None
+    assert "another one than was reviewed" in stopped.problem["happened"]
+    app.git("fetch", "-q", "origin")
+    assert app.git("rev-parse", "origin/main") == before
+    client = Client()
+    client.force_login(shared.operator)
+    page = client.get(f"/migrations/{stopped.reference}/").content.decode()
+    assert "another one than was reviewed" in page
+    assert "+  replicas: 2" in page
+    assert "Take the other change in Git back, retry" in page
+    app.git("revert", "--no-edit", "HEAD")
+    app.git("push", "-q", "origin", "HEAD:main")
+    running.retry(by=shared.operator, migration=stopped)
+    shared.at(stopped, "test", timeout_s=120)
