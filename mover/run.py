@@ -21,7 +21,8 @@ from mover.pool import ALONE_S, Pool, Source
 from mover.progress import Progress
 from mover.protocol import Problem
 from mover.result import Facts, result_of
-from mover.state import State, WriteBack, claim, existing, finish_removal, sync_file_system
+from mover.state import State, WriteBack, claim, existing, finish_removal
+from mover.system import sync_file_system
 from mover.tally import SideTally, Tally
 from mover.tree import DIRECTORY, STATE_NAME, Tree
 from mover.verify import Verification

@@ -4,7 +4,6 @@ All of it lives in `.holdfast-mover/` of the root, which no scan sees; it goes a
 """
 
 import contextlib
-import ctypes
 import fcntl
 import json
 import os
@@ -13,6 +12,7 @@ from collections.abc import Callable
 
 from mover import VERSION
 from mover.errors import MoverError, reason_of
+from mover.system import sync_file_system
 from mover.tree import DIRECTORY, LEFT_OUT_OF_ROOT, STATE_NAME, Tree, entries
 
 REMOVING = "user.holdfast.removing"
@@ -26,14 +26,6 @@ _FILES = (
     b"holdfast-probe",
     b"lock",
 )
-
-
-def sync_file_system(fd: int) -> None:
-    """Writes back the file system of a handle; OSError when that failed, which a lost write does only here."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.syncfs(fd) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
 
 
 class State:

@@ -1,7 +1,7 @@
 """A tree of files behind one directory handle. Nothing is opened by a whole path and no link is ever followed.
 
 A path here is bytes relative to the root, names joined by `/`; the root itself is empty. It may be longer than PATH_MAX,
-since every name is opened in the handle of its directory.
+since every name can be opened in the handle of its directory.
 """
 
 import os
@@ -9,8 +9,11 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from mover.system import open_beneath
+
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 STATE_NAME = b".holdfast-mover"
+_AT_ONCE = 4000  # bytes of a path, below PATH_MAX
 LEFT_OUT_OF_ROOT = {
     b"lost+found": "kept by the file system itself",
     b".snap": "snapshots of the file system",
@@ -39,6 +42,11 @@ class Tree:
         """Like `directory`, for the caller to close."""
         if not path:
             return os.open(".", DIRECTORY, dir_fd=self.fd)
+        if b"/" in path and len(path) <= _AT_ONCE:
+            # One call for the whole way, under the same rule. Why it failed is found step by step.
+            opened = open_beneath(self.fd, path, DIRECTORY)
+            if opened >= 0:
+                return opened
         current = self.fd
         try:
             for name in path.split(b"/"):

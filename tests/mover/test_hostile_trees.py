@@ -3,6 +3,10 @@
 import os
 from pathlib import Path
 
+import pytest
+
+from mover.errors import VANISHED
+from mover.tree import Tree
 from tests.mover.support import copy, settle, verify
 from tests.mover.test_failures import spoiled
 
@@ -54,6 +58,46 @@ os.open = open_
     assert done.result["errors"][0]["path"] == "sub"  # type: ignore[index]
     found = [name for _, _, names in os.walk(destination) for name in names]
     assert "secret" not in found
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["in one call", "name by name"])
+def test_no_way_to_a_directory_leads_over_a_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, at_once: bool
+) -> None:
+    root, elsewhere = tmp_path / "root", outside(tmp_path)
+    (elsewhere / "b/c").mkdir(parents=True)
+    (root / "a/b/c").mkdir(parents=True)
+    (root / "inside").symlink_to("a")
+    (root / "a/out").symlink_to(elsewhere)
+    (root / "a/b/up").symlink_to("../..")
+    (root / "a/b/file").touch()
+    deep = b"/".join([b"n" * 250] * 30)  # longer than any single call takes
+    handle = os.open(root, os.O_RDONLY)
+    for name in deep.split(b"/"):
+        os.mkdir(name, dir_fd=handle)
+        below = os.open(name, os.O_RDONLY, dir_fd=handle)
+        os.close(handle)
+        handle = below
+    tree = Tree(os.fspath(root))
+    if not at_once:
+        monkeypatch.setattr("mover.tree.open_beneath", lambda *_: -1)
+    for path, expected in ((b"a/b/c", os.stat(root / "a/b/c")), (deep, os.fstat(handle))):
+        with tree.directory(path) as found:
+            assert os.path.samestat(os.fstat(found), expected)
+    os.close(handle)
+    for path in (
+        b"inside/b",
+        b"inside/b/c",
+        b"a/out/b",
+        b"a/out/b/c",
+        b"a/b/up",
+        b"a/b/up/a",
+        b"a/b/file",
+        b"a/x/c",
+    ):
+        with pytest.raises(OSError) as refused:
+            tree.open_directory(path)
+        assert refused.value.errno in VANISHED
 
 
 def test_a_file_swapped_for_a_fifo_does_not_hang(tmp_path: Path) -> None:
