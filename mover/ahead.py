@@ -4,6 +4,7 @@ On storage that waits, one thread then keeps as many requests in flight as a hun
 disk that does not wait these calls are only a cost, so a worker begins once `mover.pace` has found that the processors wait.
 """
 
+import contextlib
 import os
 import stat
 import threading
@@ -14,6 +15,7 @@ from mover.reading import SMALL_BYTES, open_unseen
 BATCH_FILES, BATCH_BYTES = 128, 8 << 20
 # Handles that are left to everything else in a worker: directories, files being read and written, pipes.
 _OTHER_HANDLES = 512
+_MOST_HANDLES = 1 << 16
 
 Found = tuple[os.stat_result, int]
 
@@ -32,10 +34,16 @@ class Handles:
             return
         import resource  # only storage that waits needs it
 
-        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        most = 1 << 16 if hard == resource.RLIM_INFINITY else min(hard, 1 << 16)
-        self._left = max(0, most - _OTHER_HANDLES)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = _MOST_HANDLES if hard == resource.RLIM_INFINITY else min(hard, _MOST_HANDLES)
+        if soft == resource.RLIM_INFINITY or soft >= most:
+            soft = most
+        else:
+            # Refused where the hard limit is above what the system allows: then the soft one has to do.
+            with contextlib.suppress(ValueError, OSError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+                soft = most
+        self._left = max(0, soft - _OTHER_HANDLES)
         self.active = True
 
     def take(self, wanted: int) -> int:
@@ -98,7 +106,10 @@ class Ahead:
     def close(self) -> None:
         """Ends the batch."""
         for fd in self._open:
-            os.close(fd)
+            with contextlib.suppress(
+                OSError
+            ):  # some file systems tell of errors here that concern nobody who only read
+                os.close(fd)
         self._handles.give_back(self._taken)
 
 

@@ -7,19 +7,28 @@ import stat
 UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS})
 # Labels of the node's own policy, or bound to the inode: they describe the machine, not the data.
 OF_THE_MACHINE = frozenset({"security.selinux", "security.evm", "security.ima"})
-OURS = "user.holdfast."
+REMOVING = "user.holdfast.removing"  # ours, see mover.state
 CLASSES = frozenset(
     {"owner", "acl", "holes", "devices", "xattr:user", "xattr:trusted", "xattr:security", "xattr:system"}
 )
+
+_NAMESPACES = frozenset({"user", "trusted", "security"})
+_NFS4_ACL = "system.nfs4_"
 
 Xattrs = tuple[tuple[str, bytes], ...]
 
 
 def class_of(name: str) -> str:
     """The class under which an extended attribute is kept or left out."""
-    if name.startswith("system.posix_acl_"):
+    if name.startswith(("system.posix_acl_", _NFS4_ACL)):
         return "acl"
-    return "xattr:" + name.partition(".")[0]
+    namespace = name.partition(".")[0]
+    return f"xattr:{namespace}" if namespace in _NAMESPACES else "xattr:system"
+
+
+def of_the_file_system(name: str) -> bool:
+    """Whether a file system has an attribute on its own, such as NFSv4 ACLs: it is set where that is possible, and never removed."""
+    return class_of(name) == "xattr:system" or name.startswith(_NFS4_ACL)
 
 
 class Rules:
@@ -37,9 +46,7 @@ class Rules:
 
     def compares(self, name: str) -> bool:
         """Whether an extended attribute takes part."""
-        return (
-            name not in OF_THE_MACHINE and not name.startswith(OURS) and class_of(name) not in self.left_out
-        )
+        return name not in OF_THE_MACHINE and name != REMOVING and class_of(name) not in self.left_out
 
 
 def read_xattrs(handle: int | bytes, rules: Rules) -> Xattrs:
@@ -72,19 +79,27 @@ def by_handle(directory: int, name: bytes) -> bytes:
     return b"/proc/self/fd/%d/%s" % (directory, name)
 
 
-def set_xattrs(handle: int | bytes, wanted: Xattrs, present: Xattrs) -> None:
-    """Makes the attributes equal to `wanted`, where `present` are those that are there."""
+def set_xattrs(handle: int | bytes, wanted: Xattrs, present: Xattrs) -> tuple[str, ...]:
+    """Makes the attributes equal to `wanted`, where `present` are those that are there; the names that the file system does not know."""
     follow = isinstance(handle, int)
     names = {name for name, _ in wanted}
     for name, _ in present:
-        if name not in names:
+        if name not in names and not of_the_file_system(name):
             os.removexattr(handle, name) if follow else os.removexattr(handle, name, follow_symlinks=False)
     there = dict(present)
+    unknown = []
     for name, value in wanted:
-        if there.get(name) != value:
+        if there.get(name) == value:
+            continue
+        try:
             os.setxattr(handle, name, value) if follow else os.setxattr(
                 handle, name, value, follow_symlinks=False
             )
+        except OSError as error:
+            if error.errno not in UNSUPPORTED:
+                raise
+            unknown.append(name)
+    return tuple(unknown)
 
 
 def mtime_text(st: os.stat_result) -> str:

@@ -1,25 +1,16 @@
 """The work of verify and digest inside a worker: reads entries of one or two trees and compares them."""
 
 import os
-import stat
 import threading
 from collections.abc import Sequence
 
-from blake3 import blake3
-
 from mover.ahead import Ahead, Found, LooksAhead
-from mover.attributes import Rules, by_handle, read_xattrs
+from mover.attributes import Rules
 from mover.differences import DESTINATION, REPORTED, SOURCE, compare_sides
 from mover.errors import Changed, reason_of
-from mover.holes import hole_map, may_have_holes
-from mover.limits import Brake
 from mover.listing import (
-    LETTERS,
     Seen,
-    device_content,
-    file_content,
     head,
-    link_content,
     metadata,
 )
 from mover.names import joined
@@ -41,75 +32,12 @@ from mover.protocol import (
     pack,
     unpack,
 )
-from mover.reading import (
-    SMALL_BYTES,
-    SPREAD_BYTES,
-    hash_range,
-    open_regular,
-    open_unseen,
-    read_exactly,
-    require_unchanged,
-)
+from mover.reading import hash_range, identity, open_regular, require_identity
+from mover.seeing import see, see_directory
 from mover.tree import LEFT_OUT_OF_ROOT, STATE_NAME, Tree, entries, split, status
 from mover.walk import INLINE
 
 LINK_CACHE = 20_000
-
-
-def see(directory: int, name: bytes, found: Found, rules: Rules, brake: Brake, *, drop: bool) -> Seen | None:
-    """Reads one entry that is no directory; None for a socket. The content of a file above SPREAD_BYTES is left empty."""
-    st = found[0]
-    kind = stat.S_IFMT(st.st_mode)
-    letter = LETTERS.get(kind)
-    if letter is None:
-        return None
-    if letter == b"f":
-        return _see_file(directory, name, found, rules, brake, drop=drop)
-    content = b""
-    if letter == b"l":
-        content = link_content(os.readlink(name, dir_fd=directory))
-    elif letter != b"p":
-        content = device_content(st)
-    return Seen(letter, st, content, read_xattrs(by_handle(directory, name), rules), ())
-
-
-def _see_file(directory: int, name: bytes, found: Found, rules: Rules, brake: Brake, *, drop: bool) -> Seen:
-    st, fd = found
-    if fd >= 0:
-        return _read_file(fd, st, rules, brake)
-    fd = open_unseen(name, directory)
-    try:
-        if drop:
-            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-        return _read_file(fd, st, rules, brake)
-    finally:
-        os.close(fd)
-
-
-def _read_file(fd: int, st: os.stat_result, rules: Rules, brake: Brake) -> Seen:
-    """Changed where another file has taken the name since its status was read, or where it changes."""
-    try:
-        size = st.st_size
-        xattrs = read_xattrs(fd, rules)
-        sparse = may_have_holes(size, st.st_blocks)
-        holes = hole_map(fd, size, rules.hole_granularity) if sparse and rules.with_holes else ()
-        content = b""
-        if size <= SMALL_BYTES:
-            content = file_content(size, blake3(read_exactly(fd, size, 0)).digest())
-            brake.used(1, size)
-        elif size <= SPREAD_BYTES:
-            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-            content = file_content(size, hash_range(fd, 0, size, brake))
-    finally:
-        require_unchanged(st, os.fstat(fd))
-    return Seen(b"f", st, content, xattrs, holes)
-
-
-def see_directory(fd: int, rules: Rules) -> Side:
-    """A directory itself."""
-    st = os.fstat(fd)
-    xattrs = read_xattrs(fd, rules)
-    return Side(metadata(st, xattrs, (), rules), Seen(b"d", st, b"", xattrs, ()))
 
 
 class Comparing(LooksAhead):
@@ -272,17 +200,6 @@ class Comparing(LooksAhead):
         return Hashed(digest, length, None)
 
 
-def identity(st: os.stat_result) -> tuple[int, int, int, int]:
-    """What must stay the same while a file is read."""
-    return st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns
-
-
-def require_identity(st: os.stat_result, expected: tuple[int, int, int, int]) -> None:
-    """Raises Changed when it did not."""
-    if identity(st) != expected:
-        raise Changed("it changed while it was read")
-
-
 class _Stretch:
     """Gathers the result of one Compare task."""
 
@@ -411,10 +328,13 @@ def leave_out_of_root(names: tuple[list[bytes], list[bytes]], *, is_destination:
             names[0].remove(name)
             side = "destination" if is_destination else "source"
             skipped.append(Skip(name, f"{why} ({side})"))
-    if STATE_NAME in names[0]:
-        names[0].remove(STATE_NAME)
-        if not is_destination:
-            skipped.append(Skip(STATE_NAME, "state of an earlier run of the mover (source)"))
+    for part, why in zip(
+        names, ("state of an earlier run of the mover", "it has the name of the mover's state"), strict=True
+    ):
+        if STATE_NAME in part:
+            part.remove(STATE_NAME)
+            if not is_destination:
+                skipped.append(Skip(STATE_NAME, f"{why} (source)"))
     return skipped
 
 

@@ -1,13 +1,13 @@
 """The coordinator of copy: walks the source, has it copied, folds its listing into digests, keeps rows for the next pass."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from mover.attributes import Rules
 from mover.hardlinks import HardLinks
 from mover.listing import RANGE_BYTES, head, tree_digests
 from mover.listing_database import WHOLE, Listing, Span
 from mover.names import joined
+from mover.pending import Directory, File, Inode, Place, Waiting
 from mover.progress import Progress
 from mover.protocol import (
     Begun,
@@ -25,7 +25,6 @@ from mover.protocol import (
     Link,
     Linked,
     LinkTo,
-    Pending,
     Records,
     Stretch,
     Stretched,
@@ -34,59 +33,6 @@ from mover.reading import combined
 from mover.rows import Row, merged
 from mover.tally import Tally
 from mover.walk import Agenda, Node, each, stretch_count, stretches
-
-
-class _Place(NamedTuple):
-    """Where a stretch belongs: its directory, its position there, the names that it spans, the rows that were found for it."""
-
-    node: Node
-    position: int
-    span: Span
-    rows: tuple[tuple[bytes, bytes], ...]
-
-
-class _Waiting:
-    """A stretch with pending entries: its records, one a name, its rows so far, how many entries are left."""
-
-    def __init__(self, place: _Place, result: Stretched) -> None:
-        self.node = place.node
-        self.position = place.position
-        self.span = place.span
-        self.records = list(result.records)
-        self.rows = result.rows
-        self.more: list[tuple[bytes, Row]] = []
-        self.left = len(result.pending)
-
-
-class _File:
-    """A pending entry."""
-
-    def __init__(self, waiting: _Waiting, pending: Pending) -> None:
-        self.waiting = waiting
-        self.pending = pending
-        self.path = joined(waiting.node.path, pending.name)
-        self.begun: Begun | None = None
-        self.hashes: dict[int, bytes] = {}
-        self.copied_bytes = 0
-        self.failed = False
-
-
-class _Inode:
-    """An inode with several names: the first of them, and the files that wait for it."""
-
-    def __init__(self) -> None:
-        self.path = b""
-        self.done: Done | None = None
-        self.waiting: list[_File] = []
-        self.settled = 0
-
-
-class _Directory:
-    """What Leave needs of a directory."""
-
-    def __init__(self, identity: tuple[int, int, int, int], finished: bool) -> None:
-        self.identity = identity
-        self.finished = finished
 
 
 class CopyPass:
@@ -99,7 +45,7 @@ class CopyPass:
         self.progress = progress
         self.links = HardLinks()
         self.agenda = Agenda()
-        self._inodes: dict[tuple[int, int], _Inode] = {}
+        self._inodes: dict[tuple[int, int], Inode] = {}
         self._root = Node(b"", None, 0, 1)
         self.agenda.urgent.append((self._enter(b""), self._root))
 
@@ -119,7 +65,7 @@ class CopyPass:
     def handle(self, context: object, task: object, result: object) -> None:
         """See mover.pool.Source."""
         if isinstance(result, Stretched):
-            assert isinstance(context, _Place)  # noqa: S101
+            assert isinstance(context, Place)  # noqa: S101
             self._stretched(context, result)
         elif isinstance(result, Entered):
             assert isinstance(context, Node)  # noqa: S101
@@ -131,7 +77,7 @@ class CopyPass:
             assert isinstance(context, Node)  # noqa: S101
             self._fold(context)
         else:
-            assert isinstance(context, _File)  # noqa: S101
+            assert isinstance(context, File)  # noqa: S101
             self._file_result(context, task, result)
 
     # -- directories ---------------------------------------------------------------------------------------------------
@@ -149,17 +95,17 @@ class CopyPass:
         tally.extra += result.extra
         if not result.metadata:  # vanished or failed
             node.metadata = (None,)
-            node.state = _Directory(result.identity, finished=True)
+            node.state = Directory(result.identity, finished=True)
             self._complete(node)
             return
         tally.sides[0].directories += 1
         node.metadata = (result.metadata,)
-        node.state = _Directory(result.identity, result.finished)
+        node.state = Directory(result.identity, result.finished)
         parts = stretch_count(bytes(result.name_count)) if result.inline is None else bool(result.name_count)
         node.items = parts + result.directory_count
         if result.inline is not None and result.name_count:
             rows = tuple([(b"", blob) for blob in task.rows])
-            self._stretched(_Place(node, 0, WHOLE, rows), result.inline)
+            self._stretched(Place(node, 0, WHOLE, rows), result.inline)
         if not node.items:
             self._complete(node)
             return
@@ -183,7 +129,7 @@ class CopyPass:
                         rows = (*carried, *rows)
                     carried = rows[-1:]
                 blobs = tuple([blob for _, blob in rows])
-                yield Stretch(node.path, names, blobs, listed.fresh), _Place(node, position, span, rows)
+                yield Stretch(node.path, names, blobs, listed.fresh), Place(node, position, span, rows)
                 position += 1
                 first, names = span.end or b"", following
         for name, _ in each(listed.directories, bytes(listed.directory_count)):
@@ -198,7 +144,7 @@ class CopyPass:
     def _complete(self, node: Node) -> None:
         """All in a directory is done: it gets its attributes, then it is folded into its parent."""
         state = node.state
-        assert isinstance(state, _Directory)  # noqa: S101
+        assert isinstance(state, Directory)  # noqa: S101
         if state.finished:
             self._fold(node)
         else:
@@ -210,7 +156,7 @@ class CopyPass:
 
     # -- entries -------------------------------------------------------------------------------------------------------
 
-    def _stretched(self, place: _Place, result: Stretched) -> None:
+    def _stretched(self, place: Place, result: Stretched) -> None:
         node = place.node
         tally = self.tally
         tally.sides[0].add(result.counted)
@@ -220,6 +166,7 @@ class CopyPass:
         tally.unchanged_files += result.unchanged_files
         tally.changed += result.changed
         tally.vanished += result.vanished
+        tally.deleted_files += result.deleted
         counted = result.counted
         self.progress.bytes += counted.bytes
         self.progress.files += counted.files + counted.symlinks + counted.fifos + counted.devices
@@ -229,11 +176,11 @@ class CopyPass:
             self._keep(place, result)
             self._deliver(node, place.position, result.records[0])
             return
-        waiting = _Waiting(place, result)
+        waiting = Waiting(place, result)
         for pending in result.pending:
-            self._start(_File(waiting, pending))
+            self._start(File(waiting, pending))
 
-    def _keep(self, place: _Place, result: Stretched) -> None:
+    def _keep(self, place: Place, result: Stretched) -> None:
         if not result.same:
             self.listing.keep(place.node.path, place.span, result.rows)
             return
@@ -241,19 +188,19 @@ class CopyPass:
         if begins != place.span.first:  # the same names, but no longer the first or no longer a later stretch
             self.listing.keep(place.node.path, place.span, rows)
 
-    def _start(self, file: _File) -> None:
+    def _start(self, file: File) -> None:
         pending = file.pending
         if pending.names == 1:
             self._copy_one(file)
             return
         self.links.add([Link(0, pending.device, pending.inode, file.path)])
         key = (pending.device, pending.inode)
-        inode = self._inodes.get(key)
-        if inode is None:
-            inode = self._inodes[key] = _Inode()
-        self._join(file, inode)
+        file.inode = self._inodes.get(key)
+        if file.inode is None:
+            file.inode = self._inodes[key] = Inode()
+        self._join(file, file.inode)
 
-    def _join(self, file: _File, inode: _Inode) -> None:
+    def _join(self, file: File, inode: Inode) -> None:
         """Makes a file the first of its inode, or links it to the first, or has it wait for the first."""
         known = file.pending.known
         if inode.done is not None:
@@ -278,13 +225,13 @@ class CopyPass:
         if known.letter == b"f":
             self.tally.unchanged_files += 1
 
-    def _copy_one(self, file: _File) -> None:
+    def _copy_one(self, file: File) -> None:
         begun = self.listing.begun(file.path) if file.pending.large else None
         if begun is not None:
             file.hashes = begun[2]
         self.agenda.urgent.append((CopyOne(file.path, begun[:2] if begun else None), file))
 
-    def _file_result(self, file: _File, task: object, result: object) -> None:
+    def _file_result(self, file: File, task: object, result: object) -> None:
         if isinstance(result, Hashed) and isinstance(task, CopyRange):
             self._range_copied(file, task, result)
         elif isinstance(result, Begun):
@@ -294,22 +241,22 @@ class CopyPass:
             self.tally.copied_bytes += result.copied_bytes
             self._copied(file, result)
         elif isinstance(result, Linked):
-            inode = self._inodes[file.pending.device, file.pending.inode]
-            assert inode.done is not None  # noqa: S101
-            self._finish(file, inode.done)
+            assert file.inode is not None and file.inode.done is not None  # noqa: S101
+            self._finish(file, file.inode.done)
         elif isinstance(result, Failed):
             self._give_up(file, result)
 
-    def _begun(self, file: _File, begun: Begun) -> None:
+    def _begun(self, file: File, begun: Begun) -> None:
         file.begun = begun
         if not begun.resumed:
             file.hashes.clear()
             self.listing.forget(file.path)
+        self.tally.resumed_ranges += len(file.hashes)
         self.progress.bytes += len(file.hashes) * RANGE_BYTES
         if not self._complete_large(file, begun):
             self.agenda.push(_ranges(file, begun))
 
-    def _range_copied(self, file: _File, task: CopyRange, result: Hashed) -> None:
+    def _range_copied(self, file: File, task: CopyRange, result: Hashed) -> None:
         begun = file.begun
         assert begun is not None  # noqa: S101
         if result.problem is not None or result.changed:
@@ -326,7 +273,7 @@ class CopyPass:
         self.progress.path = file.path
         self._complete_large(file, begun)
 
-    def _complete_large(self, file: _File, begun: Begun) -> bool:
+    def _complete_large(self, file: File, begun: Begun) -> bool:
         """Whether all ranges of a large file are there; then it gets its attributes."""
         ranges = -(-begun.identity[1] // RANGE_BYTES)
         if len(file.hashes) < ranges:
@@ -339,34 +286,33 @@ class CopyPass:
         self.agenda.urgent.append((complete, file))
         return True
 
-    def _copied(self, file: _File, done: Done) -> None:
-        if file.pending.names > 1:
-            inode = self._inodes[file.pending.device, file.pending.inode]
+    def _copied(self, file: File, done: Done) -> None:
+        inode = file.inode
+        if inode is not None:
             inode.done = done
             waiting, inode.waiting = inode.waiting, []
             for other in waiting:
                 self._join(other, inode)
         self._finish(file, done)
 
-    def _give_up(self, file: _File, failed: Failed) -> None:
+    def _give_up(self, file: File, failed: Failed) -> None:
         """An entry could not be copied, or changed or vanished in a warm pass. Another name of its inode may do better."""
         tally = self.tally
         if failed.vanished:
             tally.vanished += 1
         elif (failed.problem is None and not file.failed) or (file.failed and not tally.problems_total):
             tally.changed += 1
-        if file.pending.names > 1:
-            inode = self._inodes[file.pending.device, file.pending.inode]
-            if inode.path == file.path and inode.done is None:
-                inode.path = b""
-                waiting, inode.waiting = inode.waiting, []
-                for other in waiting:
-                    self._join(other, inode)
+        inode = file.inode
+        if inode is not None and inode.path == file.path and inode.done is None:
+            inode.path = b""
+            waiting, inode.waiting = inode.waiting, []
+            for other in waiting:
+                self._join(other, inode)
         self._settle(file, Records(), b"")
         if failed.problem is not None:
             tally.fail([failed.problem])
 
-    def _finish(self, file: _File, done: Done) -> None:
+    def _finish(self, file: File, done: Done) -> None:
         name = file.pending.name
         start = head(done.letter, name)
         counted = {
@@ -381,17 +327,16 @@ class CopyPass:
         self._settle(file, Records(start + done.content, start + done.metadata), done.row)
         self._forget(file)
 
-    def _forget(self, file: _File) -> None:
-        """An inode whose names were all seen and settled is not needed any more."""
-        if file.pending.names > 1:
+    def _forget(self, file: File) -> None:
+        """An inode whose names were all seen and settled is not needed any more; one that gets more names meanwhile begins anew."""
+        inode = file.inode
+        if inode is not None:
+            inode.settled += 1
             key = (file.pending.device, file.pending.inode)
-            inode = self._inodes.get(key)
-            if inode is not None:
-                inode.settled += 1
-                if inode.settled >= file.pending.names and not inode.waiting:
-                    del self._inodes[key]
+            if inode.settled >= file.pending.names and not inode.waiting and self._inodes.get(key) is inode:
+                del self._inodes[key]
 
-    def _settle(self, file: _File, records: Records, row: bytes) -> None:
+    def _settle(self, file: File, records: Records, row: bytes) -> None:
         waiting = file.waiting
         waiting.records[file.pending.position] = records
         if row:
@@ -412,6 +357,7 @@ class CopyPass:
         own = self._root.metadata[0]
         if own is None:
             return
+        self._root.require_complete()
         content, listing = self._root.digests(0)
         side = self.tally.sides[0]
         side.hard_links = self.links.extra_names(0)
@@ -420,7 +366,7 @@ class CopyPass:
         )
 
 
-def _ranges(file: _File, begun: Begun) -> Iterator[tuple[object, object]]:
+def _ranges(file: File, begun: Begun) -> Iterator[tuple[object, object]]:
     size = begun.identity[1]
     done = frozenset(file.hashes)
     for start in range(0, size, RANGE_BYTES):

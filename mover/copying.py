@@ -3,8 +3,8 @@
 import os
 import stat
 
-from mover.attributes import read_xattrs, set_xattrs
-from mover.compare import identity, leave_out_of_root
+from mover.attributes import read_xattrs
+from mover.compare import leave_out_of_root
 from mover.errors import VANISHED, Changed, reason_of
 from mover.listing import metadata
 from mover.making import EVERYTHING, Making
@@ -25,6 +25,7 @@ from mover.protocol import (
     pack,
     unpack,
 )
+from mover.reading import identity
 from mover.stretch import CopyStretch
 from mover.tree import DIRECTORY, entries, make_usable, open_own, remove, split, status
 from mover.walk import INLINE
@@ -175,7 +176,7 @@ class Copying(Making):
         there = read_xattrs(into, EVERYTHING)
         self.own(into, st, present)
         if wanted != there:
-            set_xattrs(into, wanted, there)
+            self.attribute(into, wanted, there)
         os.fchmod(into, stat.S_IMODE(st.st_mode))
         os.utime(into, ns=(st.st_atime_ns, st.st_mtime_ns))
 

@@ -2,13 +2,26 @@
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from blake3 import blake3
 
+from mover.errors import MoverError
 from mover.listing import hard_links_record
 from mover.protocol import Link
 
 CACHE_MIB = 8
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise MoverError(
+            f"names of hard links cannot be gathered in the temporary directory: {error}",
+            next_step="Give it more room, or name another one in TMPDIR; then run again.",
+        ) from error
 
 
 class HardLinks:
@@ -37,16 +50,20 @@ class HardLinks:
         )
 
     def add(self, links: Sequence[Link]) -> None:
-        """Adds names."""
+        """Adds names; MoverError where the temporary directory does not take them."""
         if not links:
             return
         rows = [(link.side, link.device, link.inode.to_bytes(8, "big"), link.path) for link in links]
-        self._database.executemany("INSERT OR IGNORE INTO names VALUES (?, ?, ?, ?)", rows)
+        with _told():
+            self._database.executemany("INSERT OR IGNORE INTO names VALUES (?, ?, ?, ?)", rows)
 
     def finish(self) -> None:
         """Orders the groups of two or more names by their smallest path. Call once, after the last `add`."""
-        if self._opened is None:
-            return
+        if self._opened is not None:
+            with _told():
+                self._order()
+
+    def _order(self) -> None:
         self._database.execute("BEGIN")
         current: tuple[object, ...] = ()
         paths: list[bytes] = []

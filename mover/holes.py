@@ -21,6 +21,8 @@ def data_segments(fd: int, start: int, end: int) -> Iterator[tuple[int, int]]:
         if data >= end:
             return
         hole = min(os.lseek(fd, data, os.SEEK_HOLE), end)
+        if hole <= data:  # no file system may say so; one that does gets no say
+            hole = end
         yield data, hole
         position = hole
 

@@ -1,8 +1,11 @@
 """What the running identity and the destination can keep: tried on a nameless file before the first byte is copied."""
 
+import errno
 import os
 import stat
 from collections.abc import Callable
+
+from mover.errors import OUT_OF_SPACE
 
 # Version 2, then tag, permissions and identity of each entry: owner, a user, group, mask, others.
 _ACL = "02000000 01000600ffffffff 02000400{user} 04000400ffffffff 10000400ffffffff 20000400ffffffff"
@@ -85,6 +88,8 @@ def _try(found: dict[str, str], name: str, attempt: Callable[[], object], why: s
     except FileExistsError:
         pass
     except OSError as error:
+        if error.errno in OUT_OF_SPACE or error.errno == errno.EIO:
+            raise  # this says nothing about what can be kept
         found[name] = f"{why}: {error.strerror}"
 
 
@@ -115,8 +120,14 @@ def effective_capabilities() -> int:
     return 0
 
 
-def not_kept(found: dict[str, str], counted: dict[str, int]) -> list[dict[str, object]]:
-    """For the result: with each class the number of entries that this run gave less than they have."""
+def not_kept(found: dict[str, str], counted: dict[str, int], *, whole: bool) -> list[dict[str, object]]:
+    """For the result: with each class the number of entries that this run gave less than they have.
+
+    None where it found none, but took over others from an earlier pass (not `whole`).
+    """
+    reasons = dict.fromkeys(counted, "the destination's file system does not know such an attribute") | found
+    none = 0 if whole else None
     return [
-        {"class": name, "why": why, "entries": counted.get(name, 0)} for name, why in sorted(found.items())
+        {"class": name, "why": why, "entries": counted.get(name, none)}
+        for name, why in sorted(reasons.items())
     ]

@@ -131,7 +131,9 @@ class Listing:
 
     def keep_range(self, path: bytes, identity: Identity, inode: int, number: int, digest: bytes) -> None:
         """Keeps that a range of a large file was copied, so that an interrupted run can go on after it."""
-        if identity[3] < self.racy_ns:
+        if identity[3] >= self.racy_ns:
+            return
+        with contextlib.suppress(struct.error):  # a date that a row cannot hold
             row = (_key(path), number, _BEGUN.pack(*identity, inode), digest)
             self._write("INSERT OR REPLACE INTO ranges VALUES (?, ?, ?, ?)", row)
 

@@ -10,7 +10,6 @@ from blake3 import blake3
 
 from mover.ahead import LooksAhead
 from mover.attributes import Rules, Xattrs, by_handle, change_owner, class_of, read_xattrs, set_xattrs
-from mover.compare import identity, require_identity
 from mover.errors import VANISHED, Changed, reason_of
 from mover.holes import data_segments, hole_map, may_have_holes
 from mover.limits import Brake
@@ -30,9 +29,11 @@ from mover.protocol import (
 from mover.reading import (
     BUFFER_BYTES,
     SMALL_BYTES,
+    identity,
     open_regular,
     open_unseen,
     read_exactly,
+    require_identity,
     require_unchanged,
     update_zeros,
     zero_hash,
@@ -107,6 +108,11 @@ class Making(LooksAhead):
         counts.clear()
         return found
 
+    def attribute(self, handle: int | bytes, wanted: Xattrs, present: Xattrs) -> None:
+        """Sets extended attributes. One that the destination does not know is counted, and found different by a verify."""
+        for name in {class_of(name) for name in set_xattrs(handle, wanted, present)}:
+            self.note(name)
+
     def own(self, handle: int | bytes, st: os.stat_result, made: os.stat_result) -> None:
         """Sets the owner, as far as owners can be kept."""
         if not change_owner(handle, st, made, kept="owner" not in self.lost):
@@ -149,7 +155,7 @@ class Making(LooksAhead):
     def _give_entry_attributes(self, into: int, name: bytes, st: os.stat_result, xattrs: Xattrs) -> None:
         path = by_handle(into, name)
         self.own(path, st, status(name, into))
-        set_xattrs(path, xattrs, ())
+        self.attribute(path, xattrs, ())
         if not stat.S_ISLNK(st.st_mode):
             change_mode(name, into, stat.S_IMODE(st.st_mode))
         os.utime(name, ns=(st.st_atime_ns, st.st_mtime_ns), dir_fd=into, follow_symlinks=False)
@@ -232,7 +238,7 @@ class Making(LooksAhead):
         if owner_differs:
             self.own(out, st, made)
         if xattrs:
-            set_xattrs(out, xattrs, ())
+            self.attribute(out, xattrs, ())
         os.fchmod(out, stat.S_IMODE(st.st_mode))
         return os.fstat(out)
 

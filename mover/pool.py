@@ -77,14 +77,14 @@ def _answer(job: Runs, number: int, task: object) -> Answer:
 
 
 class _Gate:
-    """A semaphore whose number of permits can change."""
+    """A semaphore whose number of permits can change, also to fewer."""
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._permits = 1
         self._inside = 0
 
-    def widen(self, permits: int) -> None:
+    def set(self, permits: int) -> None:
         with self._condition:
             self._permits = permits
             self._condition.notify_all()
@@ -105,42 +105,64 @@ class _Worker:
     """One worker process, seen from inside."""
 
     def __init__(self, channel: "Channel", job: Runs) -> None:
+        import queue  # only workers need it
+
         self.channel = channel
         self.job = job
         self.gate = _Gate()
-        self.reading = threading.Lock()
+        self.tasks: queue.SimpleQueue[tuple[int, object]] = queue.SimpleQueue()
         self.writing = threading.Lock()
         self.threads = 0
 
     def serve(self) -> None:
-        """Takes tasks until the coordinator closes the pipe. Starts one more thread whenever all are busy."""
+        """Takes tasks until the coordinator closes the pipe.
+
+        This thread does nothing but read: the coordinator, which writes a task before it reads answers, never waits for one that
+        waits for it. How many tasks lie in the queue is bounded by the window.
+        """
         while True:
-            with self.reading:
-                try:
-                    number, window, ahead, task = self.channel.receive()
-                except (EOFError, OSError):
-                    os._exit(0)
-                if ahead:
-                    self.job.look_ahead()
-                if window > self.threads:
-                    self.start(window)
-            self.gate.enter()
             try:
-                answer = _answer(self.job, number, task)
-            finally:
-                self.gate.leave()
-            with self.writing:
-                try:
-                    self.channel.send(answer)
-                except OSError:
-                    os._exit(0)
+                number, window, ahead, task = self.channel.receive()
+            except (EOFError, OSError):
+                os._exit(0)
+            if ahead:
+                self.job.look_ahead()
+            if window:
+                self.start(window)
+            self.tasks.put((number, task))
 
     def start(self, window: int) -> None:
-        """Has a thread more than may work at once, so that the next task is already at hand."""
-        while self.threads < window + 1:
+        """Has `window` threads at work, or as many as the system gives."""
+        while self.threads < window:
+            thread = threading.Thread(target=self.work, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                if not self.threads:
+                    raise
+                break
             self.threads += 1
-            threading.Thread(target=self.serve, daemon=True).start()
-        self.gate.widen(window)
+        self.gate.set(window)
+
+    def work(self) -> None:
+        """One thread. Whatever ends it ends the process, so that no task is waited for in vain."""
+        try:
+            while True:
+                number, task = self.tasks.get()
+                self.gate.enter()
+                try:
+                    answer = _answer(self.job, number, task)
+                finally:
+                    self.gate.leave()
+                with self.writing:
+                    self.channel.send(answer)
+        except OSError:
+            os._exit(0)  # the coordinator is gone
+        except BaseException:  # noqa: BLE001  printed, and the coordinator sees that the process is gone
+            import traceback
+
+            traceback.print_exc()
+            os._exit(1)
 
 
 class Pool:
@@ -208,15 +230,18 @@ class Pool:
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 for channel in (ours, *self._channels):
                     channel.close()
-                _Worker(theirs, self.job).start(1)
-                threading.Event().wait()
+                _Worker(theirs, self.job).serve()
+            except BaseException:  # noqa: BLE001  as above
+                import traceback
+
+                traceback.print_exc()
             finally:
                 os._exit(1)
         theirs.close()
         self._channels.append(ours)
         self._pids.append(pid)
         self._in_flight.append({})
-        self._windows.append(1)
+        self._windows.append(0)
 
     def _supply(self, source: Source) -> None:
         """Gives each worker what its window holds and one more, least busy worker first."""

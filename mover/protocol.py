@@ -208,6 +208,7 @@ class Stretched(NamedTuple):
     vanished: int
     skipped: tuple[Skip, ...]
     problems: tuple[Problem, ...]
+    deleted: int = 0
 
 
 class Enter(NamedTuple):

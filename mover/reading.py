@@ -50,6 +50,17 @@ def require_unchanged(before: os.stat_result, after: os.stat_result) -> None:
         raise Changed("it changed while it was read")
 
 
+def identity(st: os.stat_result) -> tuple[int, int, int, int]:
+    """What must stay the same while a file is read."""
+    return st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns
+
+
+def require_identity(st: os.stat_result, expected: tuple[int, int, int, int]) -> None:
+    """Raises Changed when it did not."""
+    if identity(st) != expected:
+        raise Changed("it changed while it was read")
+
+
 def read_exactly(fd: int, size: int, offset: int) -> bytes:
     """`size` bytes at `offset`; Changed on a short read."""
     data = os.pread(fd, size, offset)

@@ -58,10 +58,16 @@ class Rows(NamedTuple):
 
 
 def identity(source: os.stat_result, destination: os.stat_result) -> bytes:
-    """What must be the same on both sides for an entry to count as unchanged."""
-    return SOURCE_IDENTITY.pack(
-        source.st_ino, source.st_size, source.st_mtime_ns, source.st_ctime_ns
-    ) + DESTINATION_IDENTITY.pack(destination.st_ino, destination.st_ctime_ns)
+    """What must be the same on both sides for an entry to count as unchanged.
+
+    Empty where a row cannot hold it, as dates beyond 2262, which some file systems keep: such an entry is copied each time.
+    """
+    try:
+        return SOURCE_IDENTITY.pack(
+            source.st_ino, source.st_size, source.st_mtime_ns, source.st_ctime_ns
+        ) + DESTINATION_IDENTITY.pack(destination.st_ino, destination.st_ctime_ns)
+    except struct.error:
+        return b""
 
 
 def packed(entries: list[tuple[bytes, Row]]) -> bytes:

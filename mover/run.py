@@ -118,11 +118,6 @@ def run(request: Request, progress: Progress, started_s: float) -> dict[str, obj
         path = os.fsencode(error.filename) if isinstance(error.filename, str | bytes) else b""
         current.tally.problems.insert(0, Problem(path, reason_of(error), error.errno or 0))
         current.outcome = "failed"
-    except sqlite3.Error as error:
-        current.tally.problems_total += 1
-        reason = f"the listing in the destination cannot be kept: {error}. Make the destination larger, then run again."
-        current.tally.problems.insert(0, Problem(STATE_NAME, reason, 0))
-        current.outcome = "failed"
     except Exception:  # noqa: BLE001  a defect must not end with exit 1, which says that differences were found
         current.tally.problems_total += 1
         import traceback
@@ -144,7 +139,11 @@ def _facts(current: Run, seconds: float) -> Facts:
         outcome=current.outcome,
         seconds=seconds,
         rules={"left_out": sorted(rules.left_out), "hole_granularity": rules.hole_granularity},
-        not_kept=keeping.not_kept(current.lost, current.tally.unkept),
+        not_kept=keeping.not_kept(
+            current.lost,
+            current.tally.unkept,
+            whole=not (current.tally.unchanged_files or current.tally.resumed_ranges),
+        ),
         not_compared=sorted(invisible),
         two_sides=current.two_sides,
         phase_seconds=current.progress.phase_seconds,
@@ -198,17 +197,33 @@ def _copy(current: Run) -> None:
         _pass(current, source, destination, state)
         if request.verify and current.outcome == "done":
             _verify_copy(current, source, destination, state)
+    except sqlite3.Error as error:
+        raise _listing_failed(error, state) from error
     finally:
         state.close()
+
+
+def _listing_failed(error: sqlite3.Error, state: State) -> MoverError:
+    """What is wrong with the listing. A damaged one is forgotten: it only saves work."""
+    if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL:
+        next_step = "The destination is full. Make it larger, then run again: what is there is continued."
+    elif isinstance(error, sqlite3.OperationalError):
+        next_step = "Mend the cause, then run again."
+    else:
+        _distrust(state)
+        next_step = "It is damaged and was removed. Run again: every file is then copied anew."
+    return MoverError(
+        f"the listing in the destination cannot be kept: {error}", path=STATE_NAME, next_step=next_step
+    )
 
 
 def _pass(current: Run, source: Tree, destination: Tree, state: State) -> None:
     request = current.request
     final = request.pass_name == "final"  # noqa: S105
     started_ns = time.time_ns()
-    if not final:
-        # After this, a write through a memory map changes the ctime again, so that the next pass sees it.
-        sync_file_system(source.fd)
+    # After this, a write through a memory map changes the ctime again, so that the next pass sees it. And some file systems have told
+    # of holes where data was not written back yet.
+    sync_file_system(source.fd)
     rules = current.rules.header() + ",".join(sorted(current.lost)).encode()
     listing = Listing(
         state, current.progress.tick, trust=not request.full, racy_ns=started_ns - RACY_NS, rules=rules
@@ -242,7 +257,7 @@ def _pass(current: Run, source: Tree, destination: Tree, state: State) -> None:
 def _verify_copy(current: Run, source: Tree, destination: Tree, state: State) -> None:
     """Reads the destination back; the source too, where this pass did not read all of it or something differs."""
     copied = current.tally.sides[0]
-    if not current.tally.unchanged_files:
+    if not current.tally.unchanged_files and not current.tally.resumed_ranges:
         names = copied.files + copied.symlinks + copied.fifos + copied.devices
         current.progress.begin("verify-destination", (copied.bytes, names))
         back = Tally()

@@ -11,11 +11,11 @@ import threading
 from collections.abc import Callable
 
 from mover import VERSION
-from mover.errors import MoverError, reason_of
+from mover.attributes import REMOVING
+from mover.errors import VANISHED, MoverError, reason_of
 from mover.system import sync_file_system
 from mover.tree import DIRECTORY, LEFT_OUT_OF_ROOT, STATE_NAME, Tree, entries
 
-REMOVING = "user.holdfast.removing"
 _FILES = (
     b"listing.db",
     b"listing.db-journal",
@@ -87,6 +87,10 @@ def _open_directory(destination: Tree) -> int | None:
         return os.open(STATE_NAME, DIRECTORY, dir_fd=destination.fd)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        if error.errno not in VANISHED:
+            raise
+        raise _refused("what it holds under the name of the mover's state is no directory") from error
 
 
 def _locked(fd: int, *, writable: bool) -> int:

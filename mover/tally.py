@@ -53,6 +53,7 @@ class Tally:
         self.copied_files = 0
         self.copied_bytes = 0
         self.unchanged_files = 0
+        self.resumed_ranges = 0
         self.deleted_files = 0
         self.changed = 0
         self.vanished = 0

@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 
 from mover.attributes import Rules
-from mover.compare import identity
 from mover.differences import DESTINATION, REPORTED, SOURCE, compare_sides
 from mover.hardlinks import HardLinks
 from mover.listing import RANGE_BYTES, Seen, file_content, head, metadata, tree_digests
 from mover.names import joined
 from mover.progress import Progress
 from mover.protocol import Compare, Compared, Difference, Hash, Hashed, Large, Look, Looked, Records
-from mover.reading import combined
+from mover.reading import combined, identity
 from mover.tally import Tally
 from mover.walk import Agenda, Node, each, stretch_count, stretches
 
@@ -224,6 +223,7 @@ class Verification:
             own = self._root.metadata[side]
             if own is None:
                 continue
+            self._root.require_complete()
             content, listing = self._root.digests(side)
             found = self.tally.sides[side]
             found.hard_links = self.links.extra_names(side)

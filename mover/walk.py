@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from blake3 import blake3
 
+from mover.errors import MoverError
 from mover.listing import head
 from mover.protocol import Records
 
@@ -55,6 +56,13 @@ class Node:
                 self._metadata[side].update(record.metadata)
             self._next += 1
         return self._next >= self.items
+
+    def require_complete(self) -> None:
+        """MoverError where an item is missing, so that nothing is called whole that is not."""
+        if self._next < self.items:
+            raise MoverError(
+                "a part of the tree was never looked at: a defect of the mover, trust nothing", path=self.path
+            )
 
     def digests(self, side: int) -> tuple[bytes, bytes]:
         """Content and metadata digest of the listings."""
