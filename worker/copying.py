@@ -14,6 +14,8 @@ Results = dict[int, dict[str, Any]]
 # is seen within two.
 TICK_S = 0.5
 WARM = "warm-copy"
+# What the mover cannot see with its capabilities: it can be neither counted nor found different.
+UNSEEN = "xattr:trusted"
 
 
 def run_all(
@@ -95,19 +97,29 @@ def not_kept(context: Context) -> str:
 
     Known from the warm passes while the application still runs: verify would find each of these entries different.
     """
-    lost: dict[tuple[str, str, str], int] = {}
+    counts: dict[tuple[str, str, str], list[int]] = {}
     for evidence in context.migration.evidence.filter(kind=WARM).select_related("transfer"):
+        claim = evidence.transfer.source_name if evidence.transfer else ""
         for item in evidence.data.get("not_kept", ()):
-            if evidence.transfer and item.get("entries"):
-                key = (evidence.transfer.source_name, item["class"], item["why"])
-                lost[key] = max(lost.get(key, 0), item["entries"])
-    if not lost:
-        return ""
-    found = "; ".join(
-        f"{name}: {kind} of {count} {'entry' if count == 1 else 'entries'} ({why})"
-        for (name, kind, why), count in sorted(lost.items())
+            found = counts.setdefault((claim, item["class"], item["why"]), [])
+            # A pass that went on after an interrupted one does not know what that one found.
+            found += [item["entries"]] if item.get("entries") is not None else []
+    lost = [
+        f"{name}: {kind} of {_entries(found)} ({why})"
+        for (name, kind, why), found in sorted(counts.items())
+        if (not found and kind != UNSEEN) or any(found)
+    ]
+    return (
+        f"Not kept by the mover here, so that Verify will find it different: {'; '.join(lost)}."
+        if lost
+        else ""
     )
-    return f"Not kept by the mover here, so that Verify will find it different: {found}."
+
+
+def _entries(found: list[int]) -> str:
+    if not found:
+        return "any entry that has it"
+    return "1 entry" if max(found) == 1 else f"{max(found)} entries"
 
 
 def remember_results(context: Context, results: Results, kind: str) -> None:

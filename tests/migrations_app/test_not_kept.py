@@ -24,6 +24,13 @@ def test_who_begins_the_outage_reads_what_verify_would_find() -> None:
     add_evidence(migration, transfer, "warm-copy", {"not_kept": [harmless]})
     assert copying.not_kept(context) == ""
     assert quiesce.tick(context) == Wait(go, "migrations.edit")
+    unknown = {"class": "acl", "why": "cannot set POSIX ACLs", "entries": None}
+    add_evidence(migration, transfer, "warm-copy", {"not_kept": [{**harmless, "entries": None}, unknown]})
+    assert copying.not_kept(context) == (
+        f"Not kept by the mover here, so that Verify will find it different: {transfer.source_name}: acl of any entry that has it "
+        "(cannot set POSIX ACLs)."
+    )
+    migration.evidence.filter(kind="warm-copy").delete()
     for entries in (3, 1):  # the second pass copies only what changed since
         lost = {"class": "owner", "why": "cannot give files to another owner", "entries": entries}
         add_evidence(migration, transfer, "warm-copy", {"not_kept": [harmless, lost]})
