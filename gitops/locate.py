@@ -51,6 +51,16 @@ def find(tree: Tree, flux: FluxPath, ref: ObjectRef) -> Found:
     return Found(_declaration(tree, flux, ref, instance, walk), instance, walk)
 
 
+def claim_names(tree: Tree, flux: FluxPath, ref: ObjectRef) -> set[str]:
+    """The names of claims that the declaration of a workload mounts, as they are written there."""
+    node = find(tree, flux, ref).instance.node
+    return {
+        str(each.real.value)
+        for place, each in node.walk()
+        if place[-2:] == ("persistentVolumeClaim", "claimName")
+    }
+
+
 def find_editable(tree: Tree, flux: FluxPath, ref: ObjectRef) -> Found:
     """As `find`, and refuses a document that must not be edited (encrypted)."""
     found = find(tree, flux, ref)

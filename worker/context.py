@@ -11,7 +11,7 @@ from audit.trail import Actor, record
 from cluster.client import Cluster
 from cluster.errors import AlreadyExists, ClusterError, Unavailable
 from cluster.values import Manifest, Ref
-from gitops.errors import GitOpsError
+from gitops.errors import GitOpsError, PushConflict, PushRejected, RepositoryError
 from migrations_app.models import Evidence, Intent, Migration, StepRun, Transfer
 from migrations_app.models.evidence import digest_of
 from migrations_app.states import IntentState
@@ -31,6 +31,7 @@ class Context:
         self.run = run
         self.cluster = cluster
         self.new_evidence: list[Evidence] = []
+        self.heads: dict[int, str] = {}  # of repositories, by primary key, as fetched in this tick
 
     @cached_property
     def transfers(self) -> list[Transfer]:
@@ -89,7 +90,7 @@ class Context:
         try:
             result = call()
         except (ClusterError, GitOpsError) as error:
-            if not (isinstance(error, Unavailable) and error.maybe_done):
+            if not _maybe_done(error):
                 self._answer(intent, IntentState.FAILED, str(error))
             raise
         uid = getattr(result, "uid", "") or ref.uid
@@ -165,3 +166,10 @@ class Context:
             },
             note=note,
         )
+
+
+def _maybe_done(error: ClusterError | GitOpsError) -> bool:
+    """Whether the act may have happened all the same: the answer was lost. Git says for certain only what it refused."""
+    if isinstance(error, ClusterError):
+        return isinstance(error, Unavailable) and error.maybe_done
+    return isinstance(error, RepositoryError) and not isinstance(error, PushRejected | PushConflict)

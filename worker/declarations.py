@@ -12,7 +12,7 @@ from cluster.flux import flux_protected
 from gitops.change import Change, Tree
 from gitops.errors import Reason, Refusal
 from gitops.exempt import exempt
-from gitops.locate import locate
+from gitops.locate import claim_names, locate
 from gitops.relocate import Copy, copy_to
 from gitops.remove import remove
 from gitops.values import CLAIM, FluxPath, ObjectRef
@@ -160,6 +160,17 @@ def deployed(tree: Tree, migration: Migration) -> bool:
     """The destination's path declares everything that it should."""
     flux = flux_path(migration.destination_owner)
     return all(declared(tree, flux, ref) for ref in destination_objects(migration))
+
+
+def repointed(tree: Tree, migration: Migration) -> bool:
+    """Within one namespace: no workload that Git declares mounts a source claim by its name any more."""
+    flux = flux_path(migration.source_owner)
+    old = {t.source_name for t in migration.transfers.all() if t.destination_name != t.source_name}
+    return not any(
+        old & claim_names(tree, flux, ref)
+        for w in all_workloads(migration.transfers.all())
+        if declared(tree, flux, ref := ObjectRef(w["kind"], migration.source_namespace, w["name"]))
+    )
 
 
 def removed(tree: Tree, migration: Migration) -> bool:

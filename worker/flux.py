@@ -21,15 +21,20 @@ def new_token() -> str:
 def bring(context: Context, owner: dict[str, str], found: Arrival, *, key: str) -> Outcome | None:
     """Asks Flux to fetch and apply the branch's head; None when the Kustomization has applied it."""
     if not found.in_artifact:
-        if _due(context, f"{key}_fetch"):
-            _request(
-                context, owner["source_kind"], owner["source_namespace"], owner["source_name"], f"{key}/fetch"
-            )
-        return Again(
-            f"Waiting for {owner['source_kind']} {owner['source_name']} to fetch {found.head[:12]}.",
-            after_s=1.0,
-        )
+        return fetch(context, owner, found, key=key)
     return apply(context, owner, found.artifact, key=key)
+
+
+def fetch(context: Context, owner: dict[str, str], found: Arrival, *, key: str) -> Outcome:
+    """Asks the source controller for the branch's head, every few seconds."""
+    if _due(context, f"{key}_fetch"):
+        _request(
+            context, owner["source_kind"], owner["source_namespace"], owner["source_name"], f"{key}/fetch"
+        )
+    return Again(
+        f"Waiting for {owner['source_kind']} {owner['source_name']} to fetch {found.head[:12]}.",
+        after_s=1.0,
+    )
 
 
 def apply(context: Context, owner: dict[str, str], commit: str, *, key: str) -> Outcome | None:

@@ -228,7 +228,7 @@ def remove_every(context: Context) -> Again | None:
         _delete(context, job)
     pods = context.cluster.list_pods(namespace, label_selector=selector)
     if jobs or pods:
-        return Again(f"Waiting for {len(pods)} mover pods to be gone.", after_s=0.5)
+        return _waiting_for_pods(jobs, pods, "")
     return None
 
 
@@ -245,8 +245,18 @@ def remove_others(context: Context, keep: set[str]) -> Again | None:
         if pod.labels.get(JOB_NAME) not in keep
     ]
     if jobs or pods:
-        return Again(f"Waiting for {len(pods)} mover pods of an earlier attempt to be gone.", after_s=0.5)
+        return _waiting_for_pods(jobs, pods, " of an earlier attempt")
     return None
+
+
+def _waiting_for_pods(jobs: list[JobStatus], pods: list[Pod], which: str) -> Again:
+    """A pod whose Job was deleted without it is nobody's: it stays for ever, and is named."""
+    orphans = [pod for pod in pods if not jobs and pod.finished and not pod.deleting]
+    said = f"Waiting for {len(pods)} mover pods{which} to be gone."
+    if orphans:
+        names = " ".join(pod.name for pod in orphans)
+        said += f" Their Job is gone already, so delete them: kubectl delete pod -n {orphans[0].namespace} {names}"
+    return Again(said, after_s=0.5 if not orphans else 2.0)
 
 
 def _delete(context: Context, job: JobStatus) -> None:

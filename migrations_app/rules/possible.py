@@ -9,7 +9,7 @@ from accounts.permissions import why_not
 from migrations_app import procedure
 from migrations_app.models import Course, Migration
 from migrations_app.problems import Refused
-from migrations_app.states import State
+from migrations_app.states import IntentState, State
 
 
 def check_edit(migration: Migration) -> None:
@@ -56,7 +56,9 @@ def released(migration: Migration) -> bool:
     # A person may have made the change of Git or of the chart, or deleted a claim, where Holdfast did not.
     kinds = ["git-arrived", "helm-let-go", "claim-vanished"]
     others = migration.evidence.filter(kind__in=kinds).exists()
-    return others or migration.intents.filter(step="release", verb__in=acts).exists()
+    # What was refused for certain did not happen; what got no answer may have.
+    tried = migration.intents.filter(step="release", verb__in=acts).exclude(state=IntentState.FAILED)
+    return others or tried.exists()
 
 
 def check_roll_back(migration: Migration) -> None:

@@ -1,12 +1,15 @@
 """Roll back restores what was recorded and removes what the migration created, wherever it stands."""
 
+from pathlib import Path
+
 import pytest
 
 from migrations_app.actions import running
 from migrations_app.rules.going_back import roll_back_plan
 from migrations_app.states import State
-from tests.journeys.apps import App, make_app
+from tests.journeys.apps import App, claim_manifest, make_app
 from tests.journeys.driving import Driver
+from tests.journeys.git_apps import PRUNE, listing, make_git_app, write
 from tests.mover.walker import picture
 from tests.support.waiting import until
 
@@ -67,3 +70,109 @@ def test_what_somebody_else_scaled_meanwhile_is_left_alone(shared: Driver) -> No
     shared.until(migration, State.ROLLED_BACK)
     workload = shared.adapter.get_workload("Deployment", app.source, "app")
     assert workload is not None and workload.replicas == 2
+
+
+def test_flux_is_not_let_go_while_git_does_not_declare_the_source(shared: Driver, tmp_path: Path) -> None:
+    app = make_git_app(shared, tmp_path)
+    tree = picture(app.directory())
+    write(app.work / app.source / "claim.yaml", claim_manifest(app.source, "data"))  # without a mark
+    app.push("Not protected")
+    app.settle()
+    migration = shared.at(app.started(), "hand-over")
+    transfer = migration.transfers.get()
+    # Somebody is early: the removal is in Git before the release.
+    app.git("rm", "-q", f"{app.source}/claim.yaml", f"{app.source}/app.yaml")
+    write(app.work / app.source / "kustomization.yaml", listing("note.yaml"))
+    app.push("Remove the source")
+    running.roll_back(by=shared.operator, migration=migration)
+    migration = shared.until(migration, State.FAILED)
+    assert migration.problem is not None and migration.problem["code"] == "source-undeclared"
+    assert "PersistentVolumeClaim data" in migration.problem["happened"]
+    workload = shared.adapter.get_workload("Deployment", app.source, "app")
+    assert workload is not None and workload.replicas == 1, "the application runs again meanwhile"
+    assert shared.adapter.get_volume(transfer.staging_volume) is not None, "the copy is there"
+    assert picture(app.directory()) == tree
+    app.revert_last()
+    running.retry(by=shared.operator, migration=migration)
+    migration = shared.until(migration, State.ROLLED_BACK)
+    app.settle()
+    assert picture(app.directory()) == tree
+    owner = shared.adapter.get_kustomization("flux-system", app.source)
+    assert owner is not None and not owner.suspended
+
+
+def test_what_the_users_wrote_outlives_a_destination_that_lost_its_mark(
+    shared: Driver, tmp_path: Path
+) -> None:
+    app = make_git_app(shared, tmp_path)
+    migration = shared.until(app.started(), State.WAITING, step="test")
+    transfer = migration.transfers.get()
+    written = shared.volume_directory(transfer.staging_volume) / "written-by-users"
+    written.write_text("days of work")
+    app.git("pull", "-q", "--ff-only", "origin", "main")
+    for path in (app.work / app.destination).rglob("*.yaml"):
+        path.write_text(path.read_text().replace("prune: disabled", "prune: enabled"))
+    app.push("Not protected any more")
+    app.request()
+
+    def unmarked() -> bool:
+        claim = shared.adapter.get_claim(app.destination, "data")
+        return claim is not None and claim.annotations.get(next(iter(PRUNE))) == "enabled"
+
+    until(unmarked, timeout_s=40, what="the mark to be gone")
+    running.roll_back(by=shared.operator, migration=migration)
+    migration = shared.until(migration, State.ROLLED_BACK, timeout_s=120)
+    volume = shared.adapter.get_volume(transfer.staging_volume)
+    assert volume is not None and volume.reclaim_policy == "Retain"
+    assert written.read_text() == "days of work"
+    assert transfer.staging_volume in migration.message
+
+
+def test_a_destination_kustomization_that_is_gone_keeps_nobody_down(shared: Driver, tmp_path: Path) -> None:
+    app = make_git_app(shared, tmp_path)
+    migration = shared.until(app.started(), State.WAITING, step="test")
+    shared.kubectl("delete", "kustomization", "-n", "flux-system", app.destination, "--timeout=20s")
+    running.roll_back(by=shared.operator, migration=migration)
+    shared.until(migration, State.ROLLED_BACK, timeout_s=120)
+    workload = shared.adapter.get_workload("Deployment", app.source, "app")
+    assert workload is not None and workload.replicas == 1
+
+
+def test_a_policy_that_marks_each_claim_again_is_not_fought_for_ever(
+    shared: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app(shared)
+    migration = shared.at(app.started(), "deploy")
+    annotate = type(shared.adapter).annotate
+
+    def marking(self, ref, values, **more):  # type: ignore[no-untyped-def]
+        answer = annotate(self, ref, values, **more)
+        if any(value is None and key in PRUNE for key, value in values.items()):
+            annotate(self, ref, dict.fromkeys(values, "disabled"))
+        return answer
+
+    monkeypatch.setattr(type(shared.adapter), "annotate", marking)
+    running.roll_back(by=shared.operator, migration=migration)
+    migration = shared.until(migration, State.FAILED)
+    assert migration.problem is not None and migration.problem["code"] == "denied"
+    workload = shared.adapter.get_workload("Deployment", app.source, "app")
+    assert workload is not None and workload.replicas == 1, "the application runs again meanwhile"
+    monkeypatch.undo()
+    running.retry(by=shared.operator, migration=migration)
+    shared.until(migration, State.ROLLED_BACK)
+
+
+def test_a_release_that_was_refused_for_certain_can_be_rolled_back(shared: Driver, tmp_path: Path) -> None:
+    app = make_git_app(shared, tmp_path)
+    migration = shared.approve(shared.confirm_test(app.started()))
+    migration = shared.at(migration, "release")
+    app.git("pull", "-q", "--ff-only", "origin", "main")
+    manifest = app.work / app.source / "app.yaml"
+    manifest.write_text(manifest.read_text().replace("replicas: 1", "replicas: 2"))
+    app.push("More of it")
+    migration = shared.until(migration, State.FAILED)
+    assert migration.problem is not None and "Nothing was pushed" in migration.problem["safe"]
+    running.roll_back(by=shared.operator, migration=migration)
+    shared.until(migration, State.ROLLED_BACK, timeout_s=120)
+    workload = shared.adapter.get_workload("Deployment", app.source, "app")
+    assert workload is not None and workload.replicas

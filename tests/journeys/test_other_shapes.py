@@ -1,14 +1,16 @@
 """Within one namespace; a class that binds late; a StatefulSet with a CronJob beside it."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from migrations_app.actions import running
+from migrations_app.actions import gates, running
 from migrations_app.states import State
 from tests.journeys.apps import App, apply, deployment, make_app
 from tests.journeys.driving import Driver
+from tests.journeys.git_apps import make_git_app, write
 from tests.mover.walker import picture
 from tests.support.waiting import until
 
@@ -101,3 +103,29 @@ def _replicas(app: App) -> int | None:
 def _suspended(app: App) -> bool:
     text = app.driver.kubectl("get", "cronjob", "nightly", "-n", app.source, "-o", "json")
     return bool(json.loads(text)["spec"]["suspend"])
+
+
+def test_within_one_namespace_flux_is_not_let_go_before_it_has_fetched_the_new_claim(
+    shared: Driver, tmp_path: Path
+) -> None:
+    app = make_git_app(shared, tmp_path)
+    migration = app.started(destination=app.source, names={"data": "data-new"}, owner={})
+    migration = shared.until(migration, State.WAITING, step="deploy")
+    gates.go_on(by=shared.operator, migration=migration)  # too early: Git says nothing of the new claim
+    migration = shared.until(migration, State.WAITING, step="deploy")
+    assert "still points the workload at a source claim" in migration.waiting_for
+    write(app.work / app.source / "app.yaml", deployment(app.source, "data-new"))
+    app.push("Use the new claim")  # and Flux fetches once an hour
+
+    def runs() -> bool:
+        shared.tick(migration)
+        pods = [
+            pod
+            for pod in shared.adapter.list_pods(app.source)
+            if not pod.finished and "mover" not in pod.name
+        ]
+        assert not any("data" in pod.claims for pod in pods), "it would write where nobody looks"
+        return any("data-new" in pod.claims and pod.ready for pod in pods)
+
+    until(runs, timeout_s=90, what="the application on the new claim")
+    shared.at(migration, "test")

@@ -131,7 +131,8 @@ def placement(context: Context) -> Iterable[Check]:
         if set(transfer.access_modes) & {"ReadWriteMany", "ReadOnlyMany"}:
             continue
         claim = context.cluster.get_claim(context.migration.source_namespace, transfer.source_name)
-        nodes = {pod.node for pod in context.cluster.consumers_of(claim).pods if pod.node} if claim else set()
+        pods = context.cluster.consumers_of(claim).pods if claim else ()
+        nodes = {pod.node for pod in pods if pod.node and not pod.finished}
         if len(nodes) > 1:
             spread.append(f"{transfer.source_name} ({', '.join(sorted(nodes))})")
     if spread:

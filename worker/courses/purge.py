@@ -35,6 +35,16 @@ def tick(context: Context) -> Outcome:
                 call=lambda volume=volume: context.cluster.set_reclaim_policy(volume, "Delete"),  # type: ignore[misc]
             )
             return Again(f"Volume {volume.name} is given to its driver for deletion.", after_s=0.5)
+        if volume.phase == "Failed":
+            return Stop(
+                Problem(
+                    f"Volume {volume.name} could not be deleted: nothing in this cluster can, or its driver failed.",
+                    "The storage behind it is still there. The destination has a proven copy of the data.",
+                    "Read the reason, mend it and retry; or delete the volume object and its storage by hand, then retry.",
+                    f"kubectl describe pv {volume.name}",
+                    "volume-failed",
+                )
+            )
         return Again(f"Waiting for the driver to delete {volume.name}.", after_s=1.0)
     context.evidence("purged", {"volumes": [t.source_volume for t in context.transfers]})
     return Done("The source volumes are deleted.")

@@ -1,13 +1,14 @@
 """Roll back: puts back what was recorded and removes what this migration created, nothing else.
 
-It goes by the intents, backwards: first Git and the destination, then staging, then replicas, suspension last. Each look
+What the application may have written is put on Retain before anything else. Then it goes by the intents: Git and the destination, so that
+nothing runs there; the source's volumes and replicas, so that the application runs again; then our claims; suspension last. Each look
 finds the first thing that is not as it was, and mends that one. A volume goes only where the source is whole and the
-volume holds nothing but our copy.
+volume holds nothing but our copy; and nothing is taken away, nor Flux let go, while Git does not declare the source.
 """
 
 from django.utils import timezone
 
-from cluster.values import Claim, ClaimRef, Volume
+from cluster.values import Claim, ClaimRef, Volume, Workload
 from migrations_app.models import GitMode, Intent, Transfer
 from migrations_app.problems import Problem
 from migrations_app.states import IntentState
@@ -15,6 +16,7 @@ from worker import declarations, flux, gitside, manifests, movers, suspension
 from worker.context import LABEL, Context
 from worker.courses import sources
 from worker.outcomes import Again, Done, Outcome, Stop, Wait
+from worker.releasing.claims import MAX_LIFTS
 from worker.stillness import users
 
 WAS_POLICY = "holdfast.dev/reclaim-policy"
@@ -28,11 +30,13 @@ def tick(context: Context) -> Outcome:
     return (
         movers.remove_every(context)
         or _admit_loss(context)
+        or _keep_used_volumes(context)
         or _leave_git(context)
         or _empty_destination(context)
-        or _remove_claims(context)
         or _restore_source_volumes(context)
         or _restore_workloads(context)
+        or sources.undeclared(context)
+        or _remove_claims(context)
         or _resume(context)
         or _finish(context)
     )
@@ -59,6 +63,19 @@ def _admit_loss(context: Context) -> Outcome | None:
     )
 
 
+def _keep_used_volumes(context: Context) -> Outcome | None:
+    """Before Git lets go of the destination: from then on Flux may prune a claim, and what was written would go with its volume."""
+    for transfer in context.transfers:
+        if not _was_used(context, context.migration.destination_namespace, transfer.destination_name):
+            continue
+        volume = context.cluster.get_volume(transfer.staging_volume) if transfer.staging_volume else None
+        if volume is None or volume.uid != transfer.staging_volume_uid or volume.reclaim_policy == "Retain":
+            continue
+        _set_policy(context, volume, "Retain")
+        return Again(f"Volume {volume.name}: {_fate('Retain')}.", after_s=0.1)
+    return None
+
+
 def _leave_git(context: Context) -> Outcome | None:
     """Takes the deploy change out of Git again, if it got there."""
     migration = context.migration
@@ -81,13 +98,36 @@ def _leave_git(context: Context) -> Outcome | None:
         if not context.memory.get("rollback_commit"):
             pushed = gitside.push(context, declarations.undeployment(migration))
             return Again(f"Pushed {pushed.commit[:12]} to {context.memory['rollback_branch']}.", after_s=0.5)
+        if migration.git_mode == GitMode.DIRECT:
+            return Wait(
+                "Somebody put the Deploy change back into Git. Take it out again.",
+                "migrations.edit",
+                after_s=10,
+            )
         return Wait(f"Merge branch {context.memory['rollback_branch']}.", "migrations.edit", after_s=10)
-    if context.migration.intents.filter(key="deploy/git.push").exists():
+    if context.migration.intents.filter(key="deploy/git.push").exists() and not _let_go(context, found):
         applied = flux.bring(context, owner, found, key="rollback")
         if applied is not None:
             return applied
     context.memory["git_left"] = True
     return None
+
+
+def _let_go(context: Context, found: gitside.Arrival) -> bool:
+    """Whether the destination's Kustomization can do no more: it is gone, or holds nothing of ours and will fetch nothing of ours.
+
+    Whether it is ready does not matter then: it may fail over objects of others for ever.
+    """
+    owner = context.migration.destination_owner
+    kustomization = context.cluster.get_kustomization(owner["namespace"], owner["name"])
+    if kustomization is None:
+        return True
+    held = any(
+        entry.kind == ref.kind and (entry.namespace, entry.name) == (ref.namespace, ref.name)
+        for ref in declarations.destination_objects(context.migration)
+        for entry in kustomization.inventory
+    )
+    return found.in_artifact and not held
 
 
 def _began(context: Context, step: str) -> bool:
@@ -103,10 +143,14 @@ def _empty_destination(context: Context) -> Outcome | None:
             continue
         pods = users(context, context.migration.destination_namespace, transfer.destination_name)
         if pods:
+            names = ", ".join(p.name for p in pods)
+            what = (
+                f"Point the workload back at {transfer.source_name} in Git, push, and have Flux apply it: {names} uses"
+                if context.migration.within_namespace
+                else f"Stop {names}: it uses"
+            )
             return Wait(
-                f"Stop {', '.join(p.name for p in pods)}: it uses destination claim {transfer.destination_name}.",
-                "migrations.edit",
-                after_s=2,
+                f"{what} destination claim {transfer.destination_name}.", "migrations.edit", after_s=2
             )
     return None
 
@@ -154,7 +198,10 @@ def _remove_claim(context: Context, transfer: Transfer, claim: Claim) -> Outcome
             _set_policy(context, volume, wanted)
             return Again(f"Volume {volume.name}: {_fate(wanted)}.", after_s=0.1)
     marks = {key: None for key in manifests.PROTECT if key in claim.annotations}
-    if marks:
+    lifts = context.memory.setdefault("lifts", {})
+    # Where something puts the mark back each time, the deletion is tried as it is: what refuses it says who it is.
+    if marks and lifts.get(claim.uid, 0) < MAX_LIFTS:
+        lifts[claim.uid] = lifts.get(claim.uid, 0) + 1
         context.act(
             key=f"roll-back/unprotect/{claim.namespace}/{claim.name}",
             verb="claim.unprotect",
@@ -220,6 +267,13 @@ def _settle_volume(context: Context, transfer: Transfer) -> Outcome | None:
     if volume.reclaim_policy == "Retain" and not _may_go(context, transfer, None, volume):
         return None
     held = volume.claim_ref
+    if (
+        volume.phase == "Bound"
+        and volume.reclaim_policy == "Delete"
+        and held is not None
+        and held.uid in _our_uids(context)
+    ):
+        return Again(f"Waiting for volume {volume.name} to be released.", after_s=0.5)
     if volume.phase == "Available" and held is not None and not held.uid and transfer.staging_uid:
         _unreserve(context, transfer, volume, held)
         return Again(f"Volume {volume.name} is not reserved any more.", after_s=0.2)
@@ -229,6 +283,12 @@ def _settle_volume(context: Context, transfer: Transfer) -> Outcome | None:
     if volume.phase in {"Available", "Released"} and volume.reclaim_policy == "Delete":
         return Again(f"Waiting for volume {volume.name} to be gone.", after_s=0.5)
     return None
+
+
+def _our_uids(context: Context) -> set[str]:
+    return set(
+        context.migration.intents.filter(verb="claim.create").exclude(uid="").values_list("uid", flat=True)
+    )
 
 
 def _unreserve(context: Context, transfer: Transfer, volume: Volume, held: ClaimRef) -> None:
@@ -273,6 +333,9 @@ def _restore_workloads(context: Context) -> Outcome | None:
     for intent in _intents(context, "quiesce/scale/"):
         found = context.cluster.get_workload(intent.kind, intent.namespace, intent.name)
         wanted = intent.before["replicas"]
+        elsewhere = _points_at_destination(context, found) if found is not None else ""
+        if found is not None and found.replicas == 0 and elsewhere:
+            return Wait(elsewhere, "migrations.edit", after_s=5)
         if found is None or found.replicas != 0 or wanted == 0:
             # Gone, or scaled by somebody else since: theirs stands.
             _undone(intent)
@@ -292,7 +355,25 @@ def _restore_workloads(context: Context) -> Outcome | None:
     return None
 
 
+def _points_at_destination(context: Context, found: Workload) -> str:
+    """Within one namespace Git may have pointed the workload at a claim that goes: scaled up, its pods would wait for it for ever."""
+    if not context.migration.within_namespace:
+        return ""
+    new = {
+        t.destination_name: t.source_name for t in context.transfers if t.destination_name != t.source_name
+    }
+    named = sorted(set(found.claims) & set(new))
+    if not named:
+        return ""
+    pairs = ", ".join(f"{name} → {new[name]}" for name in named)
+    return f"Point {found.kind} {found.name} back at the source claims in Git ({pairs}), push, and have Flux apply it."
+
+
 def _resume(context: Context) -> Outcome | None:
+    # Asked again: claims may have taken a while to go.
+    undeclared = sources.undeclared(context)
+    if undeclared is not None:
+        return undeclared
     for intent in _intents(context, "quiesce/suspend/"):
         found = suspension.find(context, intent.kind, intent.namespace, intent.name)
         if found is None or not found.suspended:

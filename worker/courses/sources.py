@@ -1,7 +1,16 @@
 """Whether the sources are whole: what goes back to them, or gives a copy away, asks first."""
 
-from migrations_app.models import Transfer
+from collections.abc import Iterator
+
+from cluster.flux import Kustomization
+from gitops.change import Tree
+from gitops.values import CLAIM, ObjectRef
+from migrations_app.models import GitMode, Migration, Transfer
+from migrations_app.problems import Problem
+from worker import declarations, flux, gitside, suspension
 from worker.context import Context
+from worker.outcomes import Outcome, Stop
+from worker.workload_list import all_workloads
 
 
 def intact(context: Context, transfer: Transfer) -> bool:
@@ -25,3 +34,50 @@ def kept_volume(context: Context, transfer: Transfer) -> str:
     volume = context.cluster.get_volume(transfer.source_volume) if transfer.source_volume else None
     same = volume is not None and volume.uid == transfer.source_volume_uid and not volume.deleting
     return transfer.source_volume if same else ""
+
+
+def undeclared(context: Context) -> Outcome | None:
+    """None when Flux may be let go: all that it holds of the source is declared in Git, in the branch and in what Flux has fetched.
+
+    Whatever is not would be pruned as soon as its Kustomization is resumed, the source claims with it.
+    """
+    migration, owner = context.migration, context.migration.source_owner
+    if migration.git_mode == GitMode.NONE or owner.get("kind") != "Kustomization":
+        return None
+    kustomization = context.cluster.get_kustomization(owner["namespace"], owner["name"])
+    if kustomization is None or not suspension.rests(context, owner):
+        return None
+    path = declarations.flux_path(owner)
+    missing: list[ObjectRef] = []
+
+    def all_declared(tree: Tree, _: Migration) -> bool:
+        missing[:] = [
+            ref for ref in _held(context, kustomization) if not declarations.declared(tree, path, ref)
+        ]
+        return not missing
+
+    found = gitside.arrival(context, all_declared, owner)
+    if found.in_branch and found.in_artifact:
+        return None
+    if found.in_branch:
+        return flux.fetch(context, owner, found, key="rollback-source")
+    names = ", ".join(f"{ref.kind} {ref.name}" for ref in missing)
+    return Stop(
+        Problem(
+            f"Git does not declare {names} in {migration.source_namespace} any more: resumed, Flux would delete it.",
+            f"Kustomization {owner['namespace']}/{owner['name']} stays suspended. Nothing of the source was deleted, and the copy is there.",
+            "Put it back in Git, then retry.",
+            f"flux get kustomization -n {owner['namespace']} {owner['name']}",
+            "source-undeclared",
+        )
+    )
+
+
+def _held(context: Context, kustomization: Kustomization) -> Iterator[ObjectRef]:
+    """Claims and workloads of the source that the Kustomization answers for."""
+    namespace = context.migration.source_namespace
+    wanted = {(CLAIM, t.source_name) for t in context.transfers}
+    wanted |= {(w["kind"], w["name"]) for w in all_workloads(context.transfers)}
+    for entry in kustomization.inventory:
+        if entry.namespace == namespace and (entry.kind, entry.name) in wanted:
+            yield ObjectRef(entry.kind, namespace, entry.name)

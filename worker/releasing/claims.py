@@ -11,6 +11,7 @@ from worker.outcomes import Again, Outcome, Stop, Wait
 PROTECTION_KEYS = (PRUNE, RECONCILE, SSA)
 # The acts after which a claim may go: Holdfast deletes it, or leaves it to Flux to do so.
 FINAL = ("claim.delete", "claim.leave")
+MAX_LIFTS = 3
 
 
 def began(context: Context) -> bool:
@@ -90,11 +91,26 @@ def may_go(context: Context, transfer: Transfer, claim: Claim) -> Volume | Outco
 
 
 def lift(context: Context, claim: Claim) -> Outcome | None:
-    """Takes the marks off the claim that keep Flux and policies from deleting it; None when it has none."""
+    """Takes the marks off the claim that keep Flux and policies from deleting it; None when it has none.
+
+    What puts a mark back each time is not fought: a person is asked.
+    """
+    lifts = context.memory.setdefault("lifts", {})
     for word, pairs in (("annotations", claim.annotations), ("labels", claim.labels)):
         marks = {key: pairs[key] for key in PROTECTION_KEYS if key in pairs}
         if not marks:
             continue
+        if lifts.get(f"{claim.uid}/{word}", 0) >= MAX_LIFTS:
+            return Stop(
+                Problem(
+                    f"Something puts {', '.join(marks)} back on {claim.name} each time that it is lifted.",
+                    "The claim is not deleted. Its volume is on Retain.",
+                    "Find out what sets it, and stop that; then retry.",
+                    f"kubectl get pvc -n {claim.namespace} {claim.name} -o yaml --show-managed-fields",
+                    "protected-again",
+                )
+            )
+        lifts[f"{claim.uid}/{word}"] = lifts.get(f"{claim.uid}/{word}", 0) + 1
         change = context.cluster.annotate if word == "annotations" else context.cluster.label
         context.act(
             key=f"release/unprotect{'' if word == 'annotations' else '-label'}/{claim.name}",

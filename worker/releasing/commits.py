@@ -9,17 +9,15 @@ from typing import Any
 from cluster.flux import flux_protected
 from cluster.values import Claim
 from migrations_app.models import Migration, Transfer
-from migrations_app.problems import Problem
 from worker import flux
 from worker.context import Context
 from worker.declarations import GitChange, exemption, removal
 from worker.gitside import Arrival
-from worker.outcomes import Again, Outcome, Stop
+from worker.outcomes import Again, Outcome
 from worker.releasing import arriving, claims, pruning, rows
 from worker.releasing.pruning import Pruning
 
 # So often is a protection lifted that something puts back; then a person is asked what does.
-MAX_LIFTS = 3
 
 
 class Commits(Pruning):
@@ -75,7 +73,7 @@ def _check_exempted(context: Context) -> Outcome | None:
         mark = flux_protected(claim.labels, claim.annotations)
         if mark is not None and arriving.holds(kustomization, context, transfer):
             # Not from Git, or Flux would have changed it: somebody's, or the stopgap of Protect.
-            return _lift(context, claim, f"{mark[0]} {mark[1]}: {mark[2]}")
+            return claims.lift(context, claim)
     owner = context.migration.source_owner
     context.evidence(
         "git-exempted",
@@ -87,19 +85,3 @@ def _check_exempted(context: Context) -> Outcome | None:
     )
     context.memory["exempted"] = True
     return Again("Flux may prune the claims when they leave Git. They are still there.", after_s=0.1)
-
-
-def _lift(context: Context, claim: Claim, mark: str) -> Outcome | None:
-    lifts = context.memory.get("lifts", 0)
-    if lifts >= MAX_LIFTS:
-        return Stop(
-            Problem(
-                f"Something puts {mark} back on {claim.name} each time that it is lifted.",
-                "No source claim is deleted. Its volumes are on Retain.",
-                "Find out what sets it, and stop that; then retry.",
-                f"kubectl get pvc -n {claim.namespace} {claim.name} -o yaml --show-managed-fields",
-                "protected-again",
-            )
-        )
-    context.memory["lifts"] = lifts + 1
-    return claims.lift(context, claim)

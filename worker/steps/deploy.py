@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from migrations_app.models import GitMode, Transfer
 from migrations_app.problems import Problem
-from worker import declarations, flux, gitside, owners
+from worker import declarations, flux, gitside, owners, suspension
 from worker.context import Context
 from worker.outcomes import Again, Done, Outcome, Stop, Wait
 from worker.workload_list import all_workloads
@@ -78,6 +78,12 @@ def _through_git(context: Context) -> Outcome | None:
         if not context.memory.get("deploy_commit"):
             pushed = gitside.push(context, declarations.deployment(migration))
             return Again(f"Pushed {pushed.commit[:12]} to {context.memory['deploy_branch']}.", after_s=0.5)
+        if migration.git_mode == GitMode.DIRECT:
+            return Wait(
+                "Somebody took the Deploy change out of Git again. Put it back, or roll back.",
+                "migrations.edit",
+                after_s=10,
+            )
         return Wait(f"Merge branch {context.memory['deploy_branch']}.", "migrations.edit", after_s=10)
     return flux.bring(context, owner, found, key="deploy")
 
@@ -93,7 +99,19 @@ def _same_namespace(context: Context) -> Outcome | None:
             "migrations.edit",
             after_s=10,
         )
-    return flux.resume_owner(context, migration.source_owner)
+    owner = migration.source_owner
+    if owner.get("kind") == "Kustomization" and suspension.rests(context, owner):
+        # Resumed on an old artifact, Flux would start the application on the source again, and what it writes there would be missing.
+        found = gitside.arrival(context, declarations.repointed, owner)
+        if not found.in_branch:
+            return Wait(
+                "Git still points the workload at a source claim. Point it at the new one and push.",
+                "migrations.edit",
+                after_s=10,
+            )
+        if found.artifact != found.head:
+            return flux.fetch(context, owner, found, key="deploy")
+    return flux.resume_owner(context, owner)
 
 
 def _runs(context: Context) -> tuple[bool, str]:

@@ -92,7 +92,14 @@ def _node(context: Context, transfer: Transfer) -> str:
     claim = context.cluster.get_claim(context.migration.source_namespace, transfer.source_name)
     if claim is None:
         return ""
-    return next(iter(sorted(pod.node for pod in context.cluster.consumers_of(claim).pods if pod.node)), "")
+    return next(
+        iter(
+            sorted(
+                pod.node for pod in context.cluster.consumers_of(claim).pods if pod.node and not pod.finished
+            )
+        ),
+        "",
+    )
 
 
 def _staging_is_ours(context: Context) -> Outcome | None:
