@@ -17,7 +17,7 @@ from pathlib import Path
 
 from gitops.blobs import CommitSource
 from gitops.change import Tree
-from gitops.errors import RepositoryError, RepositoryTimeout
+from gitops.errors import RepositoryError, RepositoryTimeout, RepositoryUnavailable
 from gitops.git import Credentials, Git, check_url
 
 REFERENCE_TRAILER = "Holdfast-Migration"
@@ -132,7 +132,7 @@ class Clone:
         try:
             self._git.run("config", "remote.origin.url", self._fetch_url(), git_dir=self.directory)
             return self._fetch()
-        except RepositoryTimeout:
+        except RepositoryUnavailable:
             raise
         except RepositoryError:
             if self._healthy():
@@ -159,8 +159,10 @@ class Clone:
         if b"couldn't find remote ref" in err:
             self._git.attempt("update-ref", "-d", f"refs/remotes/origin/{branch}", git_dir=self.directory)
             return None
-        raise RepositoryError(
-            self._git.explained(arguments, code, err or out),
+        raise self._git.failure(
+            arguments,
+            code,
+            err or out,
             next_step="Check the URL, the credentials and the network; Holdfast tries again.",
         )
 
@@ -185,8 +187,10 @@ class Clone:
         )
         if code != 0:
             shutil.rmtree(fresh, ignore_errors=True)
-            raise RepositoryError(
-                self._git.explained(("fetch",), code, err or out),
+            raise self._git.failure(
+                ("fetch",),
+                code,
+                err or out,
                 next_step="Check the URL, the branch, the credentials and the network.",
             )
         if self.directory.exists():

@@ -79,7 +79,11 @@ class RepositoryError(GitOpsError):
     """The git program failed: no network, no rights, no such branch. The text is free of credentials."""
 
 
-class RepositoryTimeout(RepositoryError):
+class RepositoryUnavailable(RepositoryError):
+    """The Git server could not be reached, or broke off: an outage, after which the same call may succeed."""
+
+
+class RepositoryTimeout(RepositoryUnavailable):
     """The git program took longer than it may; it and its children were ended."""
 
 

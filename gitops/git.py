@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gitops.errors import RepositoryError, RepositoryTimeout
+from gitops.errors import RepositoryError, RepositoryTimeout, RepositoryUnavailable
 
 ALLOWED_PROTOCOLS = "https:http:ssh:git:file"
 _PASSED_ON = ("PATH", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy",
@@ -33,6 +33,13 @@ _CONFIG = {
     "protocol.ext.allow": "never",
     "push.recurseSubmodules": "no",
 }
+# What git and curl say when the server, or the way to it, fails; refusals and missing repositories are not among it.
+_OUTAGE = re.compile(
+    r"could not resolve host|failed to connect|couldn't connect|connection (?:refused|reset|timed out|closed)|"
+    r"operation timed out|timed out after|network is unreachable|no route to host|name resolution|early eof|"
+    r"empty reply|unexpected disconnect|broken pipe|returned error: (?:429|5\d\d)",
+    re.IGNORECASE,
+)
 _USERINFO = re.compile(r"(?<=://)[^/@\s'\"]+@")
 # Answers git's question for a name or a password, for the one host that the credentials are meant for.
 _ASKPASS = """#!/bin/sh
@@ -134,7 +141,7 @@ class Git:
             *arguments, git_dir=git_dir, stdin=stdin, extra=extra, timeout_s=timeout_s, remote=remote
         )
         if code != 0:
-            raise RepositoryError(self.explained(arguments, code, err or out))
+            raise self.failure(arguments, code, err or out)
         return out
 
     def attempt(
@@ -175,10 +182,18 @@ class Git:
             _end_group(process)
         return process.returncode, out, err
 
-    def explained(self, arguments: Sequence[str], code: int, err: bytes) -> str:
+    def failure(
+        self, arguments: Sequence[str], code: int, err: bytes, *, next_step: str = ""
+    ) -> RepositoryError:
+        """The error for an exit code other than 0, with git's own words."""
         text = self.redacted(err.decode("utf-8", "replace")).strip()
         lines = [line for line in text.splitlines() if line.strip() and not line.startswith("hint:")]
-        return f"git {arguments[0]} failed (exit {code}): {' '.join(lines[-6:]) or 'no message'}"
+        what = f"git {arguments[0]} failed (exit {code}): {' '.join(lines[-6:]) or 'no message'}"
+        if _OUTAGE.search(text):
+            return RepositoryUnavailable(
+                what, next_step="Check that the Git server answers; Holdfast tries again."
+            )
+        return RepositoryError(what, next_step=next_step)
 
     def redacted(self, text: str) -> str:
         """Text without credentials, whatever form they take in it."""

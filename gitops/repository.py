@@ -17,7 +17,6 @@ from gitops.errors import (
     PushConflict,
     PushRejected,
     Refusal,
-    RepositoryError,
     RepositoryTimeout,
     ReviewOutdated,
 )
@@ -190,7 +189,7 @@ class Repository(Clone):
             )
         if _MOVED.search(said):
             return False
-        raise RepositoryError(self._git.explained(arguments, code, err or out))
+        raise self._git.failure(arguments, code, err or out)
 
 
 def _message(message: str, reference: str, key: str) -> str:

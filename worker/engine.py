@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from cluster import errors as cluster_errors
 from cluster.errors import ClusterError
-from gitops.errors import GitOpsError, RepositoryTimeout
+from gitops.errors import GitOpsError, RepositoryUnavailable
 from migrations_app import procedure
 from migrations_app.actions.moving import move
 from migrations_app.actions.running import NOT_WAITING, new_attempt
@@ -32,7 +32,7 @@ from worker.outcomes import Again, Done, GoBack, Keep, Outcome, Skipped, Stop, W
 log = logging.getLogger(__name__)
 
 # Outages of the cluster and of Git are waited out; everything else that is expected stops the step and is shown.
-_WAITED_OUT = (cluster_errors.Unavailable, cluster_errors.EngineDown, RepositoryTimeout)
+_WAITED_OUT = (cluster_errors.Unavailable, cluster_errors.EngineDown, RepositoryUnavailable)
 OUTAGE_RETRY_S = 5.0
 CONFLICT_RETRY_S = 1.0
 MAX_CONFLICTS = 20
@@ -79,7 +79,7 @@ def _work(context: Context) -> Outcome:
             Problem(error.what, error.safe, error.next_step or "Retry when it is mended.", by_hand, "git")
         )
     except SoftTimeLimitExceeded:
-        message = "The cluster answered too slowly for one look. It is looked at again."
+        message = "The cluster or the Git server answered too slowly for one look. It is looked at again."
         return Again(message, after_s=OUTAGE_RETRY_S, blind=True)
     except LostLease:
         raise

@@ -175,6 +175,17 @@ def push(context: Context, change: GitChange) -> PushedCommit:
     return pushed
 
 
+def open_branches(context: Context, *keys: str) -> str:
+    """A sentence about branches for review that may still be open: merged later, they would do what is not wanted any more."""
+    if context.migration.git_mode != GitMode.BRANCH:
+        return ""
+    pushed = context.migration.intents.filter(key__in=[f"{key}/git.push" for key in keys])
+    names = ", ".join(
+        sorted({str(intent.after["branch"]) for intent in pushed if intent.after.get("branch")})
+    )
+    return f" Close {names} without merging, where it is still open." if names else ""
+
+
 def _reviewed_effect(migration: Migration, key: str) -> str:
     """Of a change that was not in the reviewed plan, that it does nothing. Roll back's is in no plan."""
     if key == "rollback" or "git" not in migration.plan:

@@ -21,14 +21,6 @@ def roll_back_plan(migration: Migration) -> list[str]:
         )
     elif deployed and migration.git_mode == GitMode.MANUAL:
         lines.append("Wait until you have taken the Deploy change out of Git.")
-    for intent in intents.filter(verb="claim.create").order_by("-id"):
-        lines.append(f"Delete claim {intent.namespace}/{intent.name}, which this migration created.")
-    if intents.filter(verb="claim.create").exists():
-        lines.append(
-            "Keep the volumes of the destination, since the application may have written to them."
-            if used
-            else "Let the volumes of those claims go with them."
-        )
     for intent in intents.filter(key__startswith="release/retain/").order_by("-id"):
         lines.append(
             f"Set volume {intent.name} back to reclaim policy {intent.before.get('reclaim_policy')}."
@@ -36,6 +28,14 @@ def roll_back_plan(migration: Migration) -> list[str]:
     for intent in intents.filter(key__startswith="quiesce/scale/").order_by("-id"):
         lines.append(
             f"Scale {intent.kind} {intent.namespace}/{intent.name} back to {intent.before.get('replicas')}."
+        )
+    for intent in intents.filter(verb="claim.create").order_by("-id"):
+        lines.append(f"Delete claim {intent.namespace}/{intent.name}, which this migration created.")
+    if intents.filter(verb="claim.create").exists():
+        lines.append(
+            "Keep the volumes of the destination, since the application may have written to them."
+            if used
+            else "Let the volumes of those claims go with them."
         )
     for intent in intents.filter(key__startswith="quiesce/suspend/").order_by("-id"):
         lines.append(f"Resume {intent.kind} {intent.namespace}/{intent.name}.")

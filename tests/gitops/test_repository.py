@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from gitops.change import Change, Tree
-from gitops.errors import PushConflict, PushRejected, Reason, Refusal, RepositoryError
+from gitops.errors import (
+    PushConflict,
+    PushRejected,
+    Reason,
+    Refusal,
+    RepositoryError,
+    RepositoryUnavailable,
+)
 from gitops.exempt import exempt
 from gitops.protect import protect
 from gitops.remove import remove
@@ -295,3 +302,14 @@ def test_names_that_are_no_branch_are_refused(branch: str, tmp_path: Path) -> No
 def test_a_missing_branch_says_so(remote: Remote, tmp_path: Path) -> None:
     with pytest.raises(RepositoryError, match="nowhere"):
         Repository(remote.url, "nowhere", tmp_path / "x").refresh()
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/fleet.git", "http://nowhere.invalid/fleet.git"])
+def test_a_server_that_cannot_be_reached_is_an_outage_and_a_missing_repository_is_none(
+    url: str, tmp_path: Path
+) -> None:
+    with pytest.raises(RepositoryUnavailable, match="git fetch failed"):
+        Repository(url, "main", tmp_path / "clone").refresh()
+    with pytest.raises(RepositoryError) as missing:
+        Repository(f"file://{tmp_path}/not-there.git", "main", tmp_path / "other").refresh()
+    assert not isinstance(missing.value, RepositoryUnavailable)

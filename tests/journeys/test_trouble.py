@@ -207,6 +207,16 @@ def test_undo_after_a_release_that_stopped_half_way(shared: Driver) -> None:
     with pytest.raises(Refused, match="release has begun"):
         running.roll_back(by=shared.operator, migration=migration)
     running.undo(by=shared.operator, migration=migration)
+
+    def rebuilt() -> bool:
+        shared.tick(migration)
+        claim = shared.adapter.get_claim(app.source, "data")
+        return claim is not None and claim.phase == "Bound"
+
+    # Somebody deletes the claim that Undo has just made again, mark and all.
+    until(rebuilt, timeout_s=60, what="the first claim")
+    shared.kubectl("annotate", "pvc", "data", "-n", app.source, "kustomize.toolkit.fluxcd.io/prune-")
+    shared.kubectl("delete", "pvc", "data", "-n", app.source, "--timeout=30s")
     migration = shared.until(migration, State.UNDONE)
     for name, volume in volumes.items():
         claim = shared.adapter.get_claim(app.source, name)

@@ -420,4 +420,4 @@ def _finish(context: Context) -> Outcome:
         said.append(f"Kept for you, since {_WHY_KEPT}: {', '.join(kept)}.")
     if left:
         said.append(f"Left suspended, since somebody else changed it meanwhile: {', '.join(left)}.")
-    return Done(" ".join(said))
+    return Done(" ".join(said) + gitside.open_branches(context, "deploy", "exempt", "release"))

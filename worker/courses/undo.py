@@ -39,6 +39,7 @@ def _finish(context: Context) -> Outcome:
     )
     left = context.memory.get("left", "")
     stays = f"What is in {context.migration.destination_namespace}, claims and application, stays as it is."
+    stays += gitside.open_branches(context, "exempt", "release")
     return Done(
         f"The source claims are back on their volumes, protected. Git does not declare them: nothing will prune them. {stays}"
         if not left
@@ -74,7 +75,7 @@ def _rebuild(context: Context, transfer: Transfer) -> Outcome | None:
     reserved = volume.claim_ref == ClaimRef(namespace, transfer.source_name)
     if not reserved:
         old = volume.claim_ref
-        if old is not None and old.uid != transfer.source_uid:
+        if old is not None and old.uid != transfer.source_uid and not _rebuilt(context, volume, old):
             return Stop(_taken(volume, old))
         if volume.phase == "Bound":
             return Again(f"Waiting for volume {volume.name} to be released.", after_s=0.5)
@@ -93,6 +94,12 @@ def _rebuild(context: Context, transfer: Transfer) -> Outcome | None:
     return Again(f"Created claim {transfer.source_name}.", after_s=0.2)
 
 
+def _rebuilt(context: Context, volume: Volume, held: ClaimRef) -> bool:
+    """Whether the volume was held last by a claim that this Undo made, and that somebody deleted since."""
+    made = context.migration.intents.filter(key=f"undo/claim.create/{held.name}", uid=held.uid)
+    return volume.phase == "Released" and bool(held.uid) and made.exists()
+
+
 def _settle_git(context: Context) -> Outcome | None:
     """What Git and Flux make of the claims from now on, and the owner that a stopped release left suspended.
 
@@ -101,9 +108,11 @@ def _settle_git(context: Context) -> Outcome | None:
     migration, owner = context.migration, context.migration.source_owner
     if migration.git_mode == GitMode.NONE or owner.get("kind") != "Kustomization":
         return flux.resume_owner(context, owner)
-    if not suspension.rests(context, migration.source_owner) and not _held(context):
-        return None
     arrived = gitside.arrival(context, declarations.removed, owner)
+    if not suspension.rests(context, migration.source_owner) and not _held(context):
+        if not arrived.in_branch:
+            context.memory.setdefault("left", "They are protected, and Git declares them.")
+        return None
     if not arrived.in_branch:
         return _declared_still(context)
     context.memory["left"] = ""
@@ -136,6 +145,8 @@ def _declared_still(context: Context) -> Outcome | None:
             f"They are protected. {owner['kind']} {owner['namespace']}/{owner['name']} stays suspended: "
             "Git still declares the application there, and would start it."
         )
+    else:
+        context.memory["left"] = "They are protected, and Git declares them."
     return None
 
 
@@ -144,8 +155,9 @@ def _exempt(context: Context) -> bool:
     migration = context.migration
     if migration.release_path != ReleasePath.COMMITS or migration.source_owner.get("kind") != "Kustomization":
         return False
-    kinds = set(migration.evidence.values_list("kind", flat=True))
-    if "git-arrived" not in kinds or "released" in kinds:
+    # Git is asked, not what was seen: a branch may have been merged when nobody looked any more.
+    tried = migration.git_mode == GitMode.MANUAL or migration.intents.filter(key="exempt/git.push").exists()
+    if not tried or migration.evidence.filter(kind="released").exists():
         return False
     found = gitside.arrival(context, declarations.removed, migration.source_owner)
     if found.in_branch:
@@ -163,7 +175,10 @@ def _check_claim(context: Context, transfer: Transfer, claim: Claim, volume: Vol
     """Bound to the kept volume on both sides, and protected."""
     if claim.deleting:
         return Again(f"Waiting for the old claim {claim.name} to be gone.", after_s=0.5)
-    ours = claim.uid == transfer.source_uid or claim.labels.get(LABEL) == context.migration.reference
+    # A person may have rebuilt it by hand, on the very volume.
+    held = volume.claim_ref
+    there = claim.volume_name == volume.name and held is not None and held.uid == claim.uid
+    ours = there or claim.uid == transfer.source_uid or claim.labels.get(LABEL) == context.migration.reference
     if not ours or (claim.volume_name and claim.volume_name != volume.name):
         return Stop(_taken(volume, ClaimRef(claim.namespace, claim.name, claim.uid)))
     if claim.phase != "Bound" or volume.claim_ref is None or volume.claim_ref.uid != claim.uid:
