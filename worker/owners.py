@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from audit.canonical import plain
 from migrations_app.problems import Problem
 from worker.context import Context
 from worker.facts import kustomization_facts
@@ -15,6 +16,13 @@ _WORDS = {
     "source_name": "its source changed",
     "target_namespace": "its target namespace changed",
     "name_prefix": "its name prefix changed",
+    "name_suffix": "its name suffix changed",
+    "substitute": "its variables changed",
+    "substitute_from": "its variables changed",
+    "components": "its components changed",
+    "patches": "its patches changed",
+    "common_annotations": "its common metadata changed",
+    "common_labels": "its common metadata changed",
 }
 
 
@@ -28,7 +36,10 @@ def check(context: Context, *recorded: dict[str, Any]) -> Outcome | None:
         if found is None:
             return _stop(what, "it is gone", owner, "owner-gone")
         now = kustomization_facts(found)
-        changed = dict.fromkeys(word for key, word in _WORDS.items() if now[key] != owner[key])
+        # What an earlier version did not record cannot be compared.
+        changed = dict.fromkeys(
+            word for key, word in _WORDS.items() if plain(now[key]) != owner.get(key, plain(now[key]))
+        )
         if changed:
             return _stop(what, ", ".join(changed), owner, "owner-moved")
     return None

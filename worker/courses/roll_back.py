@@ -376,6 +376,13 @@ def _resume(context: Context) -> Outcome | None:
         return undeclared
     for intent in _intents(context, "quiesce/suspend/"):
         found = suspension.find(context, intent.kind, intent.namespace, intent.name)
+        if found is None:
+            context.remember(
+                not_found=[
+                    *context.memory.get("not_found", []),
+                    f"{intent.kind} {intent.namespace}/{intent.name}",
+                ]
+            )
         if found is None or not found.suspended:
             _undone(intent)
             continue
@@ -420,4 +427,6 @@ def _finish(context: Context) -> Outcome:
         said.append(f"Kept for you, since {_WHY_KEPT}: {', '.join(kept)}.")
     if left:
         said.append(f"Left suspended, since somebody else changed it meanwhile: {', '.join(left)}.")
+    if gone := context.memory.get("not_found", []):
+        said.append(f"Not found any more, so not resumed: {', '.join(gone)}.")
     return Done(" ".join(said) + gitside.open_branches(context, "deploy", "exempt", "release"))

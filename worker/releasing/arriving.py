@@ -51,14 +51,14 @@ def reach(context: Context, change: GitChange) -> Arrival | Outcome:
     found = gitside.arrival(context, change.arrived, context.migration.source_owner)
     if not found.in_branch:
         return _push(context, change)
-    if not _arrived_once(context, change):
+    if not arrived_once(context, change):
         context.evidence("git-arrived", {"change": change.key, "head": found.head})
     return found
 
 
 def _push(context: Context, change: GitChange) -> Outcome:
     """The branch does not say it yet: it is on its way, or somebody took it back."""
-    if _arrived_once(context, change):
+    if arrived_once(context, change):
         return Stop(taken_back(context, change))
     migration = context.migration
     if migration.git_mode == GitMode.MANUAL:
@@ -74,7 +74,7 @@ def _push(context: Context, change: GitChange) -> Outcome:
     return Wait(f"Merge branch {context.memory[f'{change.key}_branch']}.", "migrations.edit", after_s=10)
 
 
-def _arrived_once(context: Context, change: GitChange) -> bool:
+def arrived_once(context: Context, change: GitChange) -> bool:
     """The change was seen in the branch that the cluster follows, in this or an earlier attempt."""
     seen = context.migration.evidence.filter(kind="git-arrived").values_list("data", flat=True)
     return any(data.get("change", "release") == change.key for data in seen)

@@ -13,8 +13,9 @@ from migrations_app.models import Transfer
 from migrations_app.problems import Problem
 from worker import copying, manifests, movers, stillness
 from worker.context import Context
+from worker.declarations import removal
 from worker.outcomes import Again, Outcome, Stop
-from worker.releasing import claims
+from worker.releasing import arriving, claims
 from worker.steps.release import signature
 
 # How old the look at the source may be when the first claim may go.
@@ -33,7 +34,7 @@ def check(context: Context) -> Outcome | None:
         return still
     unseen = _unseen(context)
     if context.memory.get("hashed_at"):
-        if unseen < UNSEEN or not remaining or any(claims.left_to_flux(context, t) for t in remaining):
+        if unseen < UNSEEN or not remaining or _being_pruned(context, remaining):
             return None
         return _once_more(context, "Nobody looked for a while: the source is hashed again.")
     number = context.memory.setdefault("hash_number", 1)
@@ -48,6 +49,12 @@ def check(context: Context) -> Outcome | None:
         return left
     context.memory["hashed_at"] = timezone.now().isoformat()
     return Again("The source still hashes to what was proven.", after_s=0.1)
+
+
+def _being_pruned(context: Context, remaining: list[Transfer]) -> bool:
+    """Left to Flux, and Git says so: there is nothing to stop any more. Until a person has merged it, there is."""
+    left = any(claims.left_to_flux(context, transfer) for transfer in remaining)
+    return left and arriving.arrived_once(context, removal(context.migration))
 
 
 def _is_gone(context: Context, transfer: Transfer) -> bool:
