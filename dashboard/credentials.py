@@ -3,7 +3,9 @@
 So Holdfast's own secrets are none of them: with the key of the database or of the sessions an admin could approve alone, unseen.
 """
 
-from pathlib import PurePosixPath
+import os
+import posixpath
+from pathlib import Path, PurePosixPath
 
 from django.conf import settings
 
@@ -18,15 +20,36 @@ _OWN_PLACES = (
 
 
 def why_not(kind: str, name: str) -> str:
-    """Why the reference cannot be used, as a sentence; empty when it can."""
+    """Why the reference cannot be used, as a sentence; empty when it can. The worker asks again: it alone sees where links lead."""
     own_variable = name.upper().startswith(_OWN_VARIABLES) and not name.startswith(_FOR_GIT)
     if kind == CredentialsKind.ENVIRONMENT and own_variable:
         return f"{name} is a secret of Holdfast itself. Use a variable of its own, such as {_FOR_GIT}TOKEN."
     if kind == CredentialsKind.FILE:
         path = PurePosixPath(name)
-        if not path.is_absolute() or ".." in path.parts or "\x00" in name:
+        # ..data and the like: where Kubernetes keeps the files of a mounted Secret, under a second name.
+        if not path.is_absolute() or any(part.startswith("..") for part in path.parts) or "\x00" in name:
             return "Use an absolute path on the worker's machine, without .. in it."
-        own = [settings.HOLDFAST_KUBECONFIG, settings.HOLDFAST_AUDIT_KEY_FILE]
-        if any(path.is_relative_to(place) for place in (*_OWN_PLACES, *filter(None, own))):
-            return f"{name} is a secret of Holdfast itself. Use a file of its own."
+        if _is_own(name):
+            return f"{name} is a secret of Holdfast itself, or lies beside one. Use a file of its own."
     return ""
+
+
+def _is_own(name: str) -> bool:
+    """Whether the file, as it is written or where its links lead, lies in a place of Holdfast's own."""
+    # Two slashes in front mean something of their own to POSIX, and normpath keeps them.
+    written = posixpath.normpath("/" + name.lstrip("/"))
+    places = [*_OWN_PLACES, *_own_files()]
+    names = {written, os.path.realpath(written)}
+    real = {place for each in places for place in (each, os.path.realpath(each))}
+    return any(PurePosixPath(each).is_relative_to(place) for each in names for place in real)
+
+
+def _own_files() -> list[str]:
+    """The audit trail's key (whose directory Git tokens may share), the kubeconfig with all beside it, and the worker's data."""
+    places = [str(settings.HOLDFAST_DATA)]
+    if settings.HOLDFAST_AUDIT_KEY_FILE:
+        places.append(settings.HOLDFAST_AUDIT_KEY_FILE)
+    if settings.HOLDFAST_KUBECONFIG:
+        beside = posixpath.dirname(settings.HOLDFAST_KUBECONFIG)
+        places += [settings.HOLDFAST_KUBECONFIG, *([beside] if beside.strip("/") else [])]
+    return [str(Path(place).expanduser().absolute()) for place in places]

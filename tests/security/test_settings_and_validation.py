@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from audit.trail import Actor
 from cluster.client import Cluster as Adapter
 from dashboard import validation
 from dashboard.actions import remove_repository, save_repository
+from dashboard.credentials import why_not
 from dashboard.models import Cluster, GitRepository, ValidationRun
 from dashboard.states import RunState
 from gitops.errors import GitOpsError
@@ -43,14 +45,21 @@ STOLEN = [
     ("file", "/var/run/secrets/kubernetes.io/serviceaccount/token"),
     ("file", "/etc/git/../../proc/self/environ"),
     ("file", "/keys/audit.pem"),
-    ("file", "/keys/kubeconfig"),
+    ("file", "/cluster/kubeconfig"),
+    ("file", "/cluster/client.key"),
+    ("file", "//var/run/secrets/holdfast/worker"),
+    ("file", "//proc/1/environ"),
+    ("file", "///keys//./audit.pem"),
+    ("file", "/keys/..data/audit.pem"),
+    ("file", "/holdfast-data/clones/state"),
 ]
 
 
 @pytest.fixture
 def cluster(settings: Any) -> Cluster:
     settings.HOLDFAST_AUDIT_KEY_FILE = "/keys/audit.pem"
-    settings.HOLDFAST_KUBECONFIG = "/keys/kubeconfig"
+    settings.HOLDFAST_KUBECONFIG = "/cluster/kubeconfig"
+    settings.HOLDFAST_DATA = Path("/holdfast-data")
     return Cluster.objects.create(name="c", listed_at=timezone.now())
 
 
@@ -63,6 +72,20 @@ def test_no_secret_of_holdfast_is_sent_to_a_git_server(cluster: Cluster, kind: s
     row = GitRepository.objects.create(cluster=cluster, **fields)
     with pytest.raises(GitOpsError, match="cannot be used"):
         gitside.repository(row)
+
+
+def test_no_secret_of_holdfast_is_sent_by_a_link_to_it(
+    cluster: Cluster, settings: Any, tmp_path: Path
+) -> None:
+    key, link, place = tmp_path / "audit.pem", tmp_path / "link", tmp_path / "place"
+    key.write_text("secret")
+    link.symlink_to(key)
+    place.symlink_to("/proc/self")
+    settings.HOLDFAST_AUDIT_KEY_FILE = str(tmp_path / "named")
+    (tmp_path / "named").symlink_to(key)
+    for name in (key, link, place / "environ"):
+        assert "secret of Holdfast" in why_not("file", str(name))
+    assert why_not("file", str(tmp_path / "fleet-token")) == ""
 
 
 @pytest.mark.parametrize("url", ["https://token@git.example/f", "https://a:b/c@git.example/f", "http://[x"])
