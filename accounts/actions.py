@@ -8,12 +8,11 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts import held
-from accounts.models import Grant, User
+from accounts.models import UNKNOWN, Grant, User
 from accounts.permissions import Refused, check, valid_pattern
 from accounts.roles import Role
 from audit.trail import Actor, record
 
-UNKNOWN = "(unknown account)"
 BACKEND = "accounts.backends.PasswordBackend"
 
 

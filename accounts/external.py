@@ -6,7 +6,7 @@ from django.db import transaction
 
 from accounts.actions import grant, revoke
 from accounts.groups import roles_for
-from accounts.models import Grant, Identity, User
+from accounts.models import Grant, Identity, User, is_reserved
 from audit.trail import Actor, record
 
 
@@ -33,9 +33,13 @@ def admit(*, issuer: str, subject: str, username: str, groups: Iterable[str], so
 
 def _account(issuer: str, subject: str, username: str, source: Grant.Source) -> User:
     known = Identity.objects.select_related("user").filter(issuer=issuer, subject=subject).first()
+    name = username.strip() if known is None else known.user.username
+    if is_reserved(name):
+        raise NotAdmitted(
+            f"The name {name[:150]} would read in the audit trail as Holdfast itself. Ask for another one where you sign in."
+        )
     if known is not None:
         return known.user
-    name = username.strip()
     if not name or len(name) > 150 or not name.isprintable():
         raise NotAdmitted(
             "The identity provider sent no usable name for you. An admin can choose another claim."

@@ -1,10 +1,14 @@
 """People who sign in, and what they may do where."""
 
+import unicodedata
+
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from accounts.roles import Role
+
+UNKNOWN = "(unknown account)"  # stands in the trail for a name that was typed and is no account's
 
 
 class User(AbstractUser):
@@ -14,6 +18,12 @@ class User(AbstractUser):
 def everywhere() -> list[str]:
     """The namespace patterns of a grant without a limit."""
     return ["*"]
+
+
+def is_reserved(username: str) -> bool:
+    """Whether the name would read in the trail as Holdfast itself, or as nobody: no account may have it."""
+    read = unicodedata.normalize("NFKC", username).strip().casefold()
+    return read.startswith("system:") or read in {"anonymous", UNKNOWN}
 
 
 class Grant(models.Model):

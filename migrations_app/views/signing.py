@@ -69,7 +69,7 @@ def _health(migration: Migration) -> dict[str, Any] | None:
 def _acts(migration: Migration) -> QuerySet[Event]:
     """What people did to this migration, as the trail has it."""
     events = Event.objects.filter(kind="migration", key=migration.reference)
-    return events.exclude(actor__startswith="system:").order_by("sequence")
+    return events.exclude(role="system").order_by("sequence")
 
 
 def _protection(migration: Migration) -> list[Claim]:

@@ -7,7 +7,7 @@ import pytest
 import requests
 from django.test import Client
 
-from accounts.models import Grant, User
+from accounts.models import Grant, Identity, User
 from accounts.permissions import can
 from audit.models import Event
 from tests.accounts.conftest import ProviderControl
@@ -122,6 +122,19 @@ def test_it_needs_a_usable_name(provider: ProviderControl, name: str) -> None:
     provider.next(sub="u-1", preferred_username=name, groups=["sre"])
     assert enter(Client()).status_code == 403
     assert not User.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["system:worker", " System:web", "\uff53ystem:worker", "Anonymous", "(unknown account)"]
+)
+def test_nobody_is_called_as_holdfast_calls_itself(provider: ProviderControl, name: str) -> None:
+    provider.next(sub="u-1", preferred_username=name, groups=["sre"])
+    assert enter(Client()).status_code == 403
+    assert not User.objects.exists()
+    # Also not who was let in before there was this rule.
+    user = User.objects.create(username=name)
+    Identity.objects.create(user=user, issuer=provider.issuer, subject="u-1")
+    assert enter(Client()).status_code == 403
 
 
 def test_a_provider_that_is_down_is_said_to_be_down(settings: Any, provider: ProviderControl) -> None:

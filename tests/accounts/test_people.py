@@ -149,6 +149,9 @@ def test_the_first_admin_comes_from_the_command_line(
     call_command("person", "grant", "first", "admin")
     assert can(User.objects.get(username="first"), "users.edit")
     assert set(Event.objects.values_list("actor", flat=True)) == {"system:command line"}
+    for name in ("anonymous", "system:worker"):
+        with pytest.raises(CommandError, match="as Holdfast itself"):
+            call_command("person", "add", name)
     with pytest.raises(CommandError, match="There is no account"):
         call_command("person", "grant", "nobody", "admin")
     with pytest.raises(CommandError, match="not a namespace pattern"):

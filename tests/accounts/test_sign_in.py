@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from accounts.actions import UNKNOWN
-from accounts.models import User
+from accounts.models import UNKNOWN, User
 from audit.models import Event
 from tests.accounts.conftest import SignIn
 from tests.support.audit import assert_audited

@@ -4,10 +4,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
+from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Grant, User
 from audit.models import Event
+from audit.trail import Actor, record
 from dashboard.models import Cluster
 from migrations_app.actions import drafting, gates, running, signing
 from migrations_app.models import Decision, Evidence, Migration, SignOffRequest, StepRun
@@ -173,3 +176,14 @@ def test_turning_round_voids_the_sign_off_and_says_so(operator: User, turn: Any)
     turn(by=operator, migration=Migration.objects.get(pk=migration.pk))
     assert SignOffRequest.objects.get(pk=request.pk).state == "void"
     assert Event.objects.filter(verb="signoff.void", actor="operator").count() == 1
+
+
+def test_the_page_shows_what_people_did_whatever_they_are_called(operator: User) -> None:
+    migration = at_sign_off(operator)
+    for actor in (Actor("system:somebody", role="operator"), WORKER):
+        with transaction.atomic():
+            record(actor=actor, verb="migration.pause", kind="migration", key=migration.reference)
+    browser = Client()
+    browser.force_login(person("approver"))
+    page = browser.get(f"/migrations/{migration.reference}/sign-off/").content.decode()
+    assert "system:somebody" in page and "system:worker" not in page

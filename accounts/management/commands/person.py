@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from accounts.actions import NotGranted, grant, revoke
-from accounts.models import User
+from accounts.models import User, is_reserved
 from accounts.roles import Role
 from audit.trail import Actor, record
 
@@ -58,6 +58,10 @@ class Command(BaseCommand):
     def _add(self, name: str) -> None:
         if User.objects.filter(username__iexact=name).exists():
             raise CommandError(f"An account {name!r} exists already.")
+        if is_reserved(name):
+            raise CommandError(
+                f"{name!r} would read in the audit trail as Holdfast itself. Choose another name."
+            )
         password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
         try:
             validate_password(password, User(username=name))
