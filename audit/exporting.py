@@ -22,12 +22,8 @@ from audit.canonical import START, canonical, instant
 from audit.listing import Filters
 from audit.models import Event
 from audit.trail import Actor, record
-from audit.verify_export import EXPORT_FORM, safe_cell
+from audit.verify_export import COLUMNS, EXPORT_FORM, safe_cell
 
-COLUMNS = (
-    "sequence", "at", "actor", "role", "address", "request_id", "verb", "kind", "key",
-    "namespace", "cluster", "before", "after", "note", "previous_hash", "hash",
-)  # fmt: skip
 VERIFIER = Path(__file__).with_name("verify_export.py")
 WEB_LIMIT = 200_000  # events; more than that takes a web request too long
 BATCH = 5000

@@ -28,6 +28,10 @@ from typing import IO, Any
 EVENT_FORM = "holdfast-audit-1"
 EXPORT_FORM = "holdfast-export-1"
 START = "0" * 64
+COLUMNS = (
+    "sequence", "at", "actor", "role", "address", "request_id", "verb", "kind", "key",
+    "namespace", "cluster", "before", "after", "note", "previous_hash", "hash",
+)  # fmt: skip
 
 
 class NotAnExport(Exception):
@@ -151,6 +155,10 @@ def check_table(source: Source) -> Iterator[str]:
     csv.field_size_limit(1 << 30)
     with source.open("events.csv") as table, source.open("events.jsonl") as lines:
         rows = csv.DictReader(io.TextIOWrapper(table, encoding="utf-8", newline=""))
+        # Never by the table's own word: a column that it leaves out or has twice would be compared with nothing.
+        if list(rows.fieldnames or ()) != list(COLUMNS):
+            yield "events.csv: its columns are not those of an export"
+            return
         for row in rows:
             line = lines.readline()
             if not line:

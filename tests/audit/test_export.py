@@ -16,10 +16,11 @@ from django.core.management import call_command
 from django.test import Client
 
 from accounts.models import User
-from audit.exporting import COLUMNS, export
+from audit.exporting import export
 from audit.listing import Filters, matching
 from audit.models import Event
 from audit.trail import Actor
+from audit.verify_export import COLUMNS
 from tests.audit.conftest import note
 from tests.support.audit import assert_audited
 from tests.support.people import person
@@ -137,6 +138,26 @@ def test_it_finds_a_table_that_says_something_else(unpacked: Path) -> None:
     code, said = verify(unpacked)
     assert code == 1
     assert "events.csv: event 1: actor differs" in said
+
+
+COLUMN_TRICKS: dict[str, Callable[[list[str]], list[str]]] = {
+    "left out": lambda row: row[:2] + row[3:],
+    "twice": lambda row: [*row[:2], "actor" if row[2] == "actor" else "somebody else", *row[2:]],
+    "another order": lambda row: [row[1], row[0], *row[2:]],
+    "none": lambda row: [],
+}
+
+
+@pytest.mark.parametrize("trick", sorted(COLUMN_TRICKS))
+def test_it_finds_a_table_whose_columns_are_others(unpacked: Path, trick: str) -> None:
+    table = unpacked / "events.csv"
+    rows = list(csv.reader(io.StringIO(table.read_bytes().decode(), newline="")))
+    with table.open("w", newline="") as file:
+        csv.writer(file, quoting=csv.QUOTE_ALL).writerows(COLUMN_TRICKS[trick](row) for row in rows)
+    mend(unpacked)
+    code, said = verify(unpacked)
+    assert code == 1
+    assert "its columns are not those of an export" in said
 
 
 def test_it_finds_a_file_that_does_not_belong(unpacked: Path) -> None:
