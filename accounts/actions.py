@@ -1,6 +1,7 @@
 """What changes accounts, each with its event in the same transaction."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.contrib.auth import login, logout
 from django.db import transaction
@@ -147,7 +148,10 @@ def set_active(*, user: User, active: bool, by: User | None) -> bool:
     _check_may_change(by, user)
     if not active and by is not None:
         _check_an_admin_remains(without=user)
-    changed = User.objects.filter(pk=user.pk, is_active=not active).update(is_active=active)
+    values: dict[str, Any] = {"is_active": active}
+    if not active:
+        values["deactivated_at"] = timezone.now()
+    changed = User.objects.filter(pk=user.pk, is_active=not active).update(**values)
     if not changed:
         return False
     record(

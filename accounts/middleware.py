@@ -119,7 +119,7 @@ class ProxySignIn:
 
 
 class SessionLimits:
-    """Ends sessions that are too old or were left alone; polling does not count as being there."""
+    """Ends sessions that are too old, were left alone (polling is not being there), or are from before a deactivation."""
 
     def __init__(self, get_response: Next) -> None:
         self.get_response = get_response
@@ -140,6 +140,9 @@ class SessionLimits:
         now = timezone.now().timestamp()
         started = request.session.setdefault("started_at", now)
         seen = request.session.setdefault("seen_at", now)
+        stopped = getattr(request.user, "deactivated_at", None)
+        if stopped is not None and started <= stopped.timestamp():
+            return "The account was deactivated since."
         if now - started > settings.HOLDFAST_SESSION_HOURS * 3600:
             return f"The session was older than {settings.HOLDFAST_SESSION_HOURS} hours."
         if now - seen > settings.HOLDFAST_SESSION_IDLE_MINUTES * 60:

@@ -14,6 +14,9 @@ UNKNOWN = "(unknown account)"  # stands in the trail for a name that was typed a
 class User(AbstractUser):
     """A person who signs in. Roles are granted by `Grant`, never by Django's own permissions."""
 
+    # When the account was last stopped. Sessions and approvals from before do not come back with it.
+    deactivated_at = models.DateTimeField(null=True, blank=True)
+
 
 def everywhere() -> list[str]:
     """The namespace patterns of a grant without a limit."""

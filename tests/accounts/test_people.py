@@ -84,6 +84,9 @@ def test_deactivating_ends_every_session_at_once(browser: Client, sign_in: SignI
     assert [event.verb for event in Event.objects.filter(key="viewer").order_by("sequence")][-2:] == [
         "account.deactivate", "account.activate",
     ]  # fmt: skip
+    assert theirs.get("/account/").status_code == 302, "it came back with the account"
+    assert Event.objects.get(verb="session.expire").note == "The account was deactivated since."
+    assert sign_in(viewer).get("/account/").status_code == 200
 
 
 def test_nothing_changes_without_its_event(admin: User) -> None:
