@@ -182,6 +182,9 @@ def _actor(by: User | None, source: str) -> Actor:
 def _check_may_change(by: User | None, user: User) -> None:
     if by is None:
         return
+    # Both locked, always in one order, before the right is looked up: of two admins who remove each other at one instant,
+    # the second finds that they are none any more.
+    list(User.objects.select_for_update().filter(pk__in=[by.pk, user.pk]).order_by("pk"))
     check(by, "users.edit")
     if by.pk == user.pk:
         raise Refused("Nobody changes their own roles. Another admin can do it.", permission="users.edit")
