@@ -75,17 +75,17 @@ def resume(*, by: User, migration: Migration) -> None:
 def retry(*, by: User, migration: Migration) -> None:
     """A new attempt at the failed step, the same way as before."""
     possible.check_retry(migration)
-    step = _RETRY_FROM.get((migration.problem or {}).get("code", ""), migration.current_step)
+    forward, step = migration.course == Course.FORWARD, migration.current_step
+    if forward:
+        step = _RETRY_FROM.get((migration.problem or {}).get("code", ""), step)
     with transaction.atomic():
-        if migration.course == Course.FORWARD:
-            migration.current_step = step
-        new_attempt(migration, migration.run_key)
+        new_attempt(migration, step if forward else migration.run_key)
         move(
             migration,
             _COURSE_STATE[Course(migration.course)],
             actor=Actor.of(by),
             verb="migration.retry",
-            current_step=migration.current_step,
+            current_step=step,
             problem=None,
             message="",
         )

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from audit.models import Event
 from migrations_app.actions import running
 from migrations_app.models import Migration
 from migrations_app.problems import Refused, Stale
@@ -41,6 +42,17 @@ def test_start_refuses_a_plan_that_was_not_the_one_on_the_page() -> None:
     migration = at_sign_off(operator, state=State.READY, current_step="plan", started_at=None)
     with pytest.raises(Refused, match="changed since you opened"):
         running.start(by=operator, migration=migration, plan_digest="sha256:older")
+
+
+def test_a_retry_from_an_earlier_step_is_recorded_as_what_it_was() -> None:
+    operator = person("operator")
+    migration = at_sign_off(
+        operator, state=State.FAILED, current_step="verify", problem={"code": "differences"}
+    )
+    running.retry(by=operator, migration=migration)
+    event = Event.objects.get(verb="migration.retry")
+    assert (event.before["step"], event.after["step"]) == ("verify", "copy")
+    assert migration.runs.filter(step="copy").exists()
 
 
 def test_every_state_is_in_the_table_and_ends_somewhere() -> None:
