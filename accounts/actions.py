@@ -105,9 +105,10 @@ def grant(
     before = {"namespaces": held.namespaces} if held else None
     if held and held.namespaces == patterns:
         return held
-    given, _ = Grant.objects.update_or_create(
-        user=user, role=role, source=source, defaults={"namespaces": patterns}
-    )
+    values: dict[str, Any] = {"namespaces": patterns}
+    if held and set(held.namespaces) - set(patterns):
+        values["created_at"] = timezone.now()  # what was taken away and comes back is a new right
+    given, _ = Grant.objects.update_or_create(user=user, role=role, source=source, defaults=values)
     record(
         actor=_actor(by, source),
         verb="role.grant",

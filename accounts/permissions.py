@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import TypeVar
 
 from django.contrib.auth.models import AnonymousUser
@@ -60,11 +61,15 @@ def roles_of(user: Person) -> list[str]:
     return [role.value for role in Role if role.value in held]
 
 
-def patterns_for(user: Person, permission: str, *, fresh: bool = False) -> set[str]:
-    """The namespace patterns in which `user` holds `permission`."""
+def patterns_for(
+    user: Person, permission: str, *, fresh: bool = False, since: datetime | None = None
+) -> set[str]:
+    """The namespace patterns in which `user` holds `permission`; with `since`, has held it without a gap from then on."""
     if permission not in PERMISSIONS:
         raise KeyError(f"There is no permission {permission!r}. accounts/roles.py lists them.")
     grants = [grant for grant in grants_of(user, fresh=fresh) if permission in ROLES[Role(grant.role)]]
+    if since is not None:
+        grants = [grant for grant in grants if grant.created_at <= since]
     patterns = {pattern for grant in grants for pattern in grant.namespaces}
     if permission in UNLIMITED_ONLY:
         return patterns & {"*"}
@@ -77,12 +82,20 @@ def _allowed(patterns: set[str], namespace: str | Iterable[str]) -> bool:
     return bool(patterns) and all(matches(patterns, name) for name in wanted)
 
 
-def can(user: Person, permission: str, namespace: str | Iterable[str] = "", *, fresh: bool = False) -> bool:
+def can(
+    user: Person,
+    permission: str,
+    namespace: str | Iterable[str] = "",
+    *,
+    fresh: bool = False,
+    since: datetime | None = None,
+) -> bool:
     """Whether `user` holds `permission` in every namespace named; in any namespace at all when none is.
 
-    `fresh` asks the database again: for decisions, whose wait for a lock may outlast a grant.
+    `fresh` asks the database again: for decisions, whose wait for a lock may outlast a grant. With `since`: by grants
+    that have held without a gap from then on.
     """
-    return _allowed(patterns_for(user, permission, fresh=fresh), namespace)
+    return _allowed(patterns_for(user, permission, fresh=fresh, since=since), namespace)
 
 
 def check(user: Person, permission: str, namespace: str | Iterable[str] = "") -> None:

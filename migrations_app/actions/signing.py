@@ -19,6 +19,8 @@ from migrations_app.rules import signoff as rules
 from migrations_app.states import State
 
 Live = SignOffRequest.State
+# Who wanted to decide did not void the request: what changed before did. That they tried is an event of its own.
+NOTICED = Actor.system("web")
 
 
 def open_request(migration: Migration, *, actor: Actor, asked_by: str = "") -> SignOffRequest:
@@ -74,7 +76,7 @@ def decide(
         void = rules.why_void(locked)
         if not void:
             return _save_decision(locked, by, kind, text)
-        _void(locked, void, Actor.of(by))
+        _void(locked, void, NOTICED)
     # Raised outside the transaction: that the request is void must be kept.
     raise _is_void(void)
 
@@ -100,12 +102,17 @@ def break_glass(*, by: User, request: SignOffRequest, reason: str, covers_digest
         check(by, "breakglass.use", namespace=rules.namespaces(locked.migration))
         if locked.state != Live.OPEN or covers_digest != locked.covers_digest:
             raise Refused("The request changed since you opened the page. Nothing was signed.")
+        if _has_decided(by, locked):
+            raise Refused(
+                "You have decided on this request already, and each person does so once. Nothing was signed.",
+                next="Another approver, or another admin, can decide.",
+            )
         void = rules.why_void(locked)
         if not void:
             words = f"{by.get_username()} alone approved the deletion of {locked.migration.source_namespace}: {reason.strip()}"
             notify(locked.migration, Notification.Kind.BREAK_GLASS, words)
             return _save_decision(locked, by, Decision.Kind.BREAK_GLASS, reason)
-        _void(locked, void, Actor.of(by))
+        _void(locked, void, NOTICED)
     # Raised outside the transaction, as in `decide`.
     raise _is_void(void)
 

@@ -18,7 +18,7 @@ COVERED_EVIDENCE = ("verify", "handed-over", "deployed", "test")
 
 
 def covers(migration: Migration) -> dict[str, Any]:
-    """Everything that a signature given now would stand for: plan digest, evidence digests, UIDs."""
+    """Everything that a signature given now would stand for: plan digest, options, evidence digests, UIDs."""
     rows = migration.evidence.filter(kind__in=COVERED_EVIDENCE).order_by("id")
     evidence = {
         f"{kind}/{source_name or ''}": _true_digest(data, digest)
@@ -31,6 +31,12 @@ def covers(migration: Migration) -> dict[str, Any]:
         "plan": migration.started_plan_digest,
         # What the page shows and what Release goes by, whatever digest stands beside it.
         "plan_shown": digest_of({key: migration.plan.get(key) for key in ("objects", "git", "covers")}),
+        # What Release and Retain go by: the row, whatever the plan showed.
+        "options": {
+            "retention_days": migration.retention_days,
+            "release_path": str(migration.release_path),
+            "git_mode": str(migration.git_mode),
+        },
         "evidence": evidence,
         "destroys": [
             {
@@ -139,8 +145,14 @@ def _no_longer(decision: Decision, migration: Migration, barred: dict[str, str])
         return "Break-glass was used and has been switched off since."
     if decision.by is None or not decision.by.is_active:
         return f"The account of {decision.by_name}, who approved, is no longer active."
-    if not can(decision.by, "breakglass.use" if alone else "signoff.give", namespace=namespaces(migration)):
+    permission, where = "breakglass.use" if alone else "signoff.give", namespaces(migration)
+    if not can(decision.by, permission, namespace=where):
         return f"{decision.by_name}, who approved, may no longer approve in {migration.source_namespace}."
+    stopped = decision.by.deactivated_at
+    if (stopped and stopped >= decision.at) or not can(
+        decision.by, permission, namespace=where, since=decision.at
+    ):
+        return f"{decision.by_name}, who approved, could not do so at some time since."
     if not alone and decision.by_name in barred:
         return f"{decision.by_name}, who approved, {barred[decision.by_name]}."
     return ""
@@ -151,6 +163,7 @@ def changed_parts(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     words = {
         "plan": "the plan",
         "plan_shown": "what the plan says",
+        "options": "the options of Release and Retain",
         "evidence": "the evidence",
         "destroys": "the source",
         "keeps": "the destination",

@@ -6,14 +6,16 @@ from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
+from django.test import Client
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
+from accounts import actions
 from accounts.models import Grant, User
 from accounts.permissions import Refused as PermissionRefused
 from audit.models import Event
 from migrations_app.actions import signing
-from migrations_app.models import Decision, Migration, SignOffRequest
+from migrations_app.models import Decision, GitMode, Migration, ReleasePath, SignOffRequest
 from migrations_app.problems import Refused
 from tests.migrations_app.making import WORKER, add_evidence, asked, at_sign_off
 from tests.support.audit import assert_audited
@@ -122,6 +124,21 @@ def voided_by_another_plan(migration: Migration, request: SignOffRequest, approv
     return "the plan"
 
 
+def voided_by_a_shorter_retention(migration: Migration, request: SignOffRequest, approver: User) -> str:
+    Migration.objects.filter(pk=migration.pk).update(retention_days=1)
+    return "the options"
+
+
+def voided_by_another_release_path(migration: Migration, request: SignOffRequest, approver: User) -> str:
+    Migration.objects.filter(pk=migration.pk).update(release_path=ReleasePath.COMMITS)
+    return "the options"
+
+
+def voided_by_another_git_mode(migration: Migration, request: SignOffRequest, approver: User) -> str:
+    Migration.objects.filter(pk=migration.pk).update(git_mode=GitMode.DIRECT)
+    return "the options"
+
+
 def voided_by_another_source(migration: Migration, request: SignOffRequest, approver: User) -> str:
     migration.transfers.update(source_uid="uid-of-another-claim")
     return "the source"
@@ -157,9 +174,35 @@ def voided_by_a_closed_account(migration: Migration, request: SignOffRequest, ap
     return "no longer active"
 
 
+def voided_by_a_role_that_was_away(migration: Migration, request: SignOffRequest, approver: User) -> str:
+    actions.revoke(user=approver, role="approver", by=None)
+    actions.grant(user=approver, role="approver", namespaces=["*"], by=None)
+    return "could not do so at some time since"
+
+
+def voided_by_namespaces_that_were_away(migration: Migration, request: SignOffRequest, approver: User) -> str:
+    for patterns in (["photos"], ["*"]):
+        actions.grant(user=approver, role="approver", namespaces=patterns, by=None)
+    return "could not do so at some time since"
+
+
+def voided_by_an_account_that_was_closed(
+    migration: Migration, request: SignOffRequest, approver: User
+) -> str:
+    for active in (False, True):
+        actions.set_active(user=approver, active=active, by=None)
+    return "could not do so at some time since"
+
+
 @pytest.mark.parametrize(
     "change",
     [
+        voided_by_a_shorter_retention,
+        voided_by_another_release_path,
+        voided_by_another_git_mode,
+        voided_by_a_role_that_was_away,
+        voided_by_namespaces_that_were_away,
+        voided_by_an_account_that_was_closed,
         voided_by_new_evidence,
         voided_by_another_plan,
         voided_by_another_source,
@@ -184,6 +227,16 @@ def test_an_approval_does_not_outlive_what_it_covers(
     assert state_of(request) == "approved"
 
 
+def test_a_role_in_more_namespaces_or_once_more_leaves_the_approval(operator: User, approver: User) -> None:
+    request = asked(at_sign_off(operator))
+    Grant.objects.filter(user=approver).update(namespaces=["media", "photos"])
+    decide(request, approver)
+    actions.grant(user=approver, role="approver", namespaces=["media", "photos", "shop"], by=None)
+    actions.grant(user=approver, role="viewer", namespaces=["*"], by=None)
+    signing.use(request, actor=WORKER)
+    assert state_of(request) == "used"
+
+
 def test_a_void_request_stays_void_and_says_why(operator: User, approver: User) -> None:
     migration = at_sign_off(operator)
     request = asked(migration)
@@ -192,7 +245,8 @@ def test_a_void_request_stays_void_and_says_why(operator: User, approver: User) 
         decide(request, approver)
     kept = SignOffRequest.objects.get(pk=request.pk)
     assert kept.state == "void" and "evidence" in kept.void_reason
-    assert Event.objects.filter(verb="signoff.void").exists()
+    # Whoever finds it void did not void it.
+    assert Event.objects.get(verb="signoff.void").actor == "system:web"
 
 
 def test_it_is_used_once(operator: User, approver: User) -> None:
@@ -247,6 +301,26 @@ def test_break_glass_is_off_then_needs_an_admin_and_a_reason(operator: User, set
     settings.HOLDFAST_BREAK_GLASS = False
     with pytest.raises(Refused, match="switched off since"):
         signing.use(request, actor=WORKER)
+
+
+def test_who_approved_already_cannot_break_the_glass_and_is_told_so(
+    operator: User, settings: Settings
+) -> None:
+    settings.HOLDFAST_BREAK_GLASS, settings.HOLDFAST_APPROVALS = True, [("*", 2)]
+    both = person("approver")
+    Grant.objects.create(user=both, role="admin", namespaces=["*"])
+    request = asked(at_sign_off(operator))
+    decide(request, both)
+    browser = Client()
+    browser.force_login(both)
+    answer = browser.post(
+        f"/migrations/{request.migration.reference}/sign-off/break-glass/",
+        {"reason": "Nobody else can be reached tonight.", "covers_digest": request.covers_digest},
+        follow=True,
+    )
+    assert answer.status_code == 200 and "decided on this request already" in answer.content.decode()
+    assert state_of(request) == "open"
+    assert Event.objects.get(verb="action.refuse").actor == "approver"
 
 
 @pytest.mark.parametrize("namespace", ["media", "photos"])
