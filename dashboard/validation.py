@@ -8,7 +8,7 @@ probe        a dry-run deletion of every claim as the prober: the only one of th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -176,6 +176,9 @@ def _rule_finding(admission: Admission, policy: AdmissionPolicy, rule: Admission
     )
 
 
+EXCEPTION_FROM = "Exception from "
+
+
 def _exclusions(admission: Admission) -> list[Finding]:
     """What the engine never looks at, whoever asks."""
     findings = []
@@ -190,8 +193,9 @@ def _exclusions(admission: Admission) -> list[Finding]:
                 CheckKind.POLICY,
                 Answer.WARN,
                 f"{exception.namespace}/{exception.name}",
-                f"Exception from {policies}",
+                f"{EXCEPTION_FROM}{policies}",
                 exception.match_json,
+                namespace=exception.namespace,
             )
         )
     if admission.unreadable:
@@ -248,5 +252,9 @@ def worst(findings: Iterable[Finding]) -> Answer:
 
 def summary(findings: Iterable[Finding]) -> str:
     """`12 pass, 1 fail`."""
-    counts = Counter(f.answer for f in findings)
-    return ", ".join(f"{counts[a]} {a.label.lower()}" for a in Answer if counts[a])
+    return summary_of(Counter(f.answer for f in findings))
+
+
+def summary_of(counts: Mapping[Answer, int]) -> str:
+    """The same of answers that are counted already."""
+    return ", ".join(f"{counts[a]} {a.label.lower()}" for a in Answer if counts.get(a))

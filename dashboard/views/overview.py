@@ -14,8 +14,9 @@ from accounts.permissions import can, visible
 from dashboard import standing
 from dashboard.models import Claim, Cluster, GitOpsFact, ValidationRun
 from dashboard.queries import visible_gitops
-from dashboard.states import AT_RISK, Answer, RunState
+from dashboard.states import AT_RISK, RunState
 from dashboard.views.parts import render_part
+from dashboard.views.validation import what_was_found
 from migrations_app.models import Migration
 from migrations_app.states import FINISHED, NEEDS_A_PERSON, TICKING, State
 from migrations_app.views import live
@@ -58,7 +59,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "gitops_count": gitops.count(),
         "sources": _sources(gitops),
         "may_start": can(request.user, "migrations.edit"),
-        **_validation(),
+        **_validation(request),
     }
     return render_part(request, "dashboard/overview.html", "dashboard/_overview.html", context)
 
@@ -112,10 +113,15 @@ def _sources(gitops: QuerySet[GitOpsFact]) -> list[dict[str, Any]]:
     return rows
 
 
-def _validation() -> dict[str, Any]:
+def _validation(request: HttpRequest) -> dict[str, Any]:
     """The last run of the checks."""
     run = ValidationRun.objects.first()
     if run is None:
         return {"validation": None}
     closed = RunState(run.state).group == "closed"
-    return {"validation": run, "validation_badge": Answer(run.answer) if closed else RunState(run.state)}
+    found = what_was_found(request, [run])[run.pk]
+    return {
+        "validation": run,
+        "validation_summary": found.summary,
+        "validation_badge": found.answer if closed else RunState(run.state),
+    }

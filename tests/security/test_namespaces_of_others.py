@@ -6,10 +6,15 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from dashboard.models import Claim, Cluster, GitOpsFact, NamespaceFact
+from cluster.policies import Admission, PolicyException
+from cluster.values import Ref
+from dashboard.models import Claim, Cluster, GitOpsFact, NamespaceFact, ValidationResult, ValidationRun
+from dashboard.states import Answer, CheckKind, RunState
+from dashboard.validation import Finding, policy_findings, summary
 from migrations_app.actions import drafting
 from migrations_app.models import Migration
 from tests.support.people import person
+from worker.validation import _row
 
 pytestmark = pytest.mark.django_db
 
@@ -100,3 +105,41 @@ def test_a_destination_that_is_not_theirs_is_refused(cluster: Cluster, browser: 
     fields = {"namespace": f"{SECRET}-b", "name_1": "data", "class_1": "", "size_1": "", "owner": ""}
     assert browser.post(address, fields).status_code == 403
     assert Migration.objects.get().destination_namespace == ""
+
+
+@pytest.fixture
+def run(cluster: Cluster) -> ValidationRun:
+    """A validation that found something about both teams, and an exception of the other one."""
+    exceptions = [
+        PolicyException(ref=Ref("", "", namespace, "may-delete"), policies=(("keep", ()),))
+        for namespace in ("team-a", f"{SECRET}-b")
+    ]
+    probes = [
+        Finding(CheckKind.PROBE, answer, f"{namespace}/data", "Asked", namespace=namespace)
+        for namespace, answer in (("team-a", Answer.PASS), (f"{SECRET}-b", Answer.FAIL))
+        for _ in range(7)
+    ]
+    found = [*policy_findings(Admission(exceptions=tuple(exceptions))), *probes]
+    made = ValidationRun.objects.create(
+        cluster=cluster, state=RunState.FINISHED, answer=Answer.FAIL, summary=summary(found)
+    )
+    ValidationResult.objects.bulk_create([_row(made, each) for each in found])
+    return made
+
+
+@pytest.mark.parametrize("address", ["/", "/validation/"])
+def test_a_validation_counts_and_names_what_one_may_see(
+    run: ValidationRun, browser: Client, address: str
+) -> None:
+    page = browser.get(address).content.decode()
+    assert "7 pass" in page and "7 fail" not in page and SECRET not in page
+    all_of_it = Client()
+    all_of_it.force_login(person("viewer"))
+    assert run.summary in all_of_it.get(address).content.decode()
+
+
+def test_an_exception_that_was_found_before_it_had_a_namespace_is_not_named(
+    run: ValidationRun, browser: Client
+) -> None:
+    run.results.filter(check_kind=CheckKind.POLICY).update(namespace="")
+    assert SECRET not in browser.get("/validation/").content.decode()
