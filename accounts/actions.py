@@ -1,8 +1,10 @@
 """What changes accounts, each with its event in the same transaction."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import login, logout
 from django.db import transaction
 from django.http import HttpRequest
@@ -12,6 +14,7 @@ from accounts import held
 from accounts.models import UNKNOWN, Grant, User
 from accounts.permissions import Refused, check, valid_pattern
 from accounts.roles import Role
+from audit.models import Event
 from audit.trail import Actor, record
 
 BACKEND = "accounts.backends.PasswordBackend"
@@ -43,13 +46,15 @@ def sign_out(request: HttpRequest, *, verb: str = "session.end", note: str = "")
 
 
 @transaction.atomic
-def note_failed_sign_in(username: str, *, via: str = "password", note: str = "") -> None:
-    """Record a refused sign-in. What was typed is kept only if it names an account: it may have been a password."""
+def note_failed_sign_in(
+    username: str, *, via: str = "password", note: str = "", by: User | None = None
+) -> None:
+    """Record a refused sign-in (`by` nobody yet, or by whoever is signed in and has to prove it again). What was typed is kept only if it names an account: it may have been a password."""
     name = username[:150].replace("\x00", "")
     known = User.objects.filter(username=name).exists()
     key = name if known else UNKNOWN
     record(
-        actor=Actor("anonymous"),
+        actor=Actor.of(by) if by else Actor("anonymous"),
         verb="session.refuse",
         kind="account",
         key=key,
@@ -60,9 +65,12 @@ def note_failed_sign_in(username: str, *, via: str = "password", note: str = "")
 
 @transaction.atomic
 def note_lockout(username: str) -> None:
-    """Record that further attempts are refused for a while."""
-    known = User.objects.filter(username=username[:150].replace("\x00", "")).exists()
-    key = username[:150] if known else UNKNOWN
+    """Record that further attempts are refused for a while: once a name and while, however many there are."""
+    name = username[:150].replace("\x00", "")
+    key = name if User.objects.filter(username=name).exists() else UNKNOWN
+    since = timezone.now() - timedelta(minutes=settings.HOLDFAST_LOCKOUT_MINUTES)
+    if Event.objects.filter(kind="account", key=key, verb="session.lockout", at__gte=since).exists():
+        return
     record(actor=Actor("anonymous"), verb="session.lockout", kind="account", key=key)
 
 

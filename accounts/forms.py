@@ -3,12 +3,17 @@
 from typing import Any
 
 from django import forms
+from django.conf import settings
+from django.contrib.auth import authenticate
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
+from django.http import HttpRequest
 
+from accounts import actions
 from accounts.models import User
 from accounts.permissions import valid_pattern
 from accounts.roles import ROLE_MEANINGS, Role
+from accounts.throttle import locked_out
 
 
 class SignInForm(forms.Form):
@@ -53,15 +58,26 @@ class PasswordForm(forms.Form):
         strip=False, max_length=1024, widget=forms.PasswordInput(attrs={"autocomplete": "new-password"})
     )
 
-    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, request: HttpRequest, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.user = user
+        self.request, self.user = request, user
 
     def clean_current_password(self) -> str:
         current: str = self.cleaned_data["current_password"]
-        if not self.user.check_password(current):
-            raise ValidationError("That is not your current password.")
-        return current
+        name = self.user.get_username()
+        # Guessing it here counts like guessing it at the sign-in: a stolen session must not find the password out.
+        if not locked_out(self.request, name):
+            if authenticate(self.request, username=name, password=current) is not None:
+                return current
+            actions.note_failed_sign_in(name, by=self.user, note="The current password, to set a new one.")
+            if not locked_out(self.request, name):
+                raise ValidationError("That is not your current password.")
+        actions.note_lockout(name)
+        minutes = settings.HOLDFAST_LOCKOUT_MINUTES
+        raise ValidationError(
+            f"Too many failed attempts. Your password is unchanged; try again in {minutes} minutes.",
+            code="locked",
+        )
 
     def clean_new_password(self) -> str:
         new: str = self.cleaned_data["new_password"]

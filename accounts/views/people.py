@@ -26,8 +26,9 @@ def account(request: HttpRequest) -> HttpResponse:
     """My name, my roles and what they allow; a new password by POST."""
     user = request.user
     assert isinstance(user, User)  # noqa: S101 - the gate lets nobody else in
-    form = PasswordForm(request.POST if request.method == "POST" else None, user=user)
-    if request.method == "POST" and user.has_usable_password() and form.is_valid():
+    typed = request.POST if request.method == "POST" and user.has_usable_password() else None
+    form = PasswordForm(typed, request=request, user=user)
+    if form.is_valid():
         with transaction.atomic():
             actions.change_password(user=user, password=form.cleaned_data["new_password"])
             update_session_auth_hash(request, user)
@@ -35,6 +36,8 @@ def account(request: HttpRequest) -> HttpResponse:
         return redirect_after_post(reverse("account"))
     held = [(grant, Role(grant.role).label, _allows(grant)) for grant in grants_of(user)]
     status = 422 if request.method == "POST" else 200
+    if form.has_error("current_password", "locked"):
+        status = 429
     return render(request, "accounts/account.html", {"form": form, "held": held}, status=status)
 
 
