@@ -28,7 +28,7 @@ def start(request: HttpRequest) -> HttpResponse:
     try:
         return oidc.start(request, request.build_absolute_uri(reverse("oidc-callback")))
     except oidc.ProviderProblem as problem:
-        return _refused(request, str(problem), status=502, cause=problem.__cause__)
+        return _refused(request, str(problem), status=502, cause=problem.__cause__, note=False)
 
 
 @open_to_all  # the provider sends people here before they are signed in
@@ -37,6 +37,9 @@ def start(request: HttpRequest) -> HttpResponse:
 def callback(request: HttpRequest) -> HttpResponse:
     """Where the provider sends people back to."""
     _check_configured()
+    # Anybody can call this address as often as they like: only the end of what began here is an event.
+    began = "oidc_next" in request.session
+    next_path = safe_next(request, request.session.pop("oidc_next", None))
     try:
         claims = oidc.finish(request)
         user = admit(
@@ -47,10 +50,9 @@ def callback(request: HttpRequest) -> HttpResponse:
             source=Grant.Source.OIDC,
         )
     except oidc.ProviderProblem as problem:
-        return _refused(request, str(problem), status=400, cause=problem.__cause__)
+        return _refused(request, str(problem), status=400, cause=problem.__cause__, note=began)
     except NotAdmitted as problem:
-        return _refused(request, str(problem), status=403, cause=None)
-    next_path = safe_next(request, request.session.pop("oidc_next", None))
+        return _refused(request, str(problem), status=403, cause=None, note=True)
     actions.sign_in(request, user, via="oidc")
     return HttpResponseRedirect(next_path)
 
@@ -60,8 +62,11 @@ def _check_configured() -> None:
         raise Http404("No identity provider is configured.")
 
 
-def _refused(request: HttpRequest, reason: str, *, status: int, cause: BaseException | None) -> HttpResponse:
+def _refused(
+    request: HttpRequest, reason: str, *, status: int, cause: BaseException | None, note: bool
+) -> HttpResponse:
     if cause is not None:
         log.warning("Sign-in by OpenID Connect failed: %s: %s", type(cause).__name__, cause)
-    actions.note_failed_sign_in("", via="oidc", note=reason)
+    if note:
+        actions.note_failed_sign_in("", via="oidc", note=reason)
     return render(request, "accounts/refused.html", {"reason": reason, "sign_in_again": True}, status=status)

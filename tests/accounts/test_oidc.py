@@ -111,6 +111,17 @@ def test_a_callback_works_once_and_only_in_the_browser_that_asked(provider: Prov
     assert browser.get(back).status_code == 400
 
 
+def test_a_callback_that_nobody_asked_for_leaves_no_event(provider: ProviderControl) -> None:
+    provider.next(sub="u-1", preferred_username="somebody", groups=[])
+    for _ in range(3):
+        assert Client().get("/sign-in/provider/callback/?state=x&code=y").status_code == 400
+    assert not Event.objects.exists()
+    ask(browser := Client())
+    for _ in range(3):
+        assert browser.get("/sign-in/provider/callback/?error=access_denied").status_code == 400
+    assert Event.objects.get().verb == "session.refuse"
+
+
 def test_it_leads_only_to_pages_of_this_site(provider: ProviderControl) -> None:
     provider.next(sub="u-1", preferred_username="somebody", groups=[])
     browser = Client()
