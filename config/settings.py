@@ -140,6 +140,9 @@ HOLDFAST_OIDC_GROUPS_CLAIM = env.text("HOLDFAST_OIDC_GROUPS_CLAIM", "groups")
 # Roles of groups that the provider or the proxy names: "sre=operator,team-a=approver@team-a-*|shared".
 HOLDFAST_GROUP_ROLES = env.words("HOLDFAST_GROUP_ROLES")
 
+# No page takes a file, and none is kept that somebody sends along.
+FILE_UPLOAD_HANDLERS = ["accounts.uploads.NoFiles"]
+
 # Transport and browser. TLS is on unless this is the demo on one's own machine, or switched off by hand.
 HOLDFAST_DEMO = env.flag("HOLDFAST_DEMO")
 HOLDFAST_TLS = env.flag("HOLDFAST_TLS", not HOLDFAST_DEMO)

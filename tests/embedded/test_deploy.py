@@ -69,6 +69,18 @@ def test_compose_is_accepted_by_docker_compose(repository_root: Path, tmp_path: 
     assert checked.returncode == 0, checked.stderr
 
 
+def test_no_volume_of_a_pod_can_fill_the_node(repository_root: Path) -> None:
+    pods = [
+        m["spec"]["template"]["spec"]
+        for m in _manifests(repository_root)
+        if m["kind"] in {"Deployment", "Job"}
+    ]
+    scratch = [volume["emptyDir"] for pod in pods for volume in pod["volumes"] if "emptyDir" in volume]
+    assert len(scratch) == 6 and all(each.get("sizeLimit") for each in scratch)
+    compose = yaml.safe_load((repository_root / "docker-compose.yml").read_text())
+    assert all(":size=" in each for each in compose["x-app"]["tmpfs"])
+
+
 def test_the_image_copies_every_package_of_the_product(repository_root: Path) -> None:
     dockerfile = (repository_root / "deploy" / "Dockerfile").read_text()
     copied = set(re.findall(r"^COPY (\w+) \w+$", dockerfile, re.MULTILINE))

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.test import Client
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client, RequestFactory
 
 from accounts.models import Grant
 from dashboard.models import Cluster
@@ -49,6 +50,14 @@ def test_a_failed_sign_in_with_a_nul_beside_it() -> None:
     person("viewer")
     fields = {"username": "viewer", "password": PASSWORD + "x", "other": "\0"}
     assert browser.post("/sign-in/?x=%00", fields).status_code == 422
+
+
+def test_a_file_that_nobody_asked_for_is_kept_nowhere() -> None:
+    fields = {"username": "x", "file": SimpleUploadedFile("x", b"x" * 6_000_000), "password": "y"}
+    request = RequestFactory().post("/sign-in/", fields)
+    assert not request.FILES and request.POST["password"] == "y"
+    fields["file"] = SimpleUploadedFile("x", b"x" * 6_000_000)
+    assert Client().post("/sign-in/", fields).status_code == 422
 
 
 @pytest.mark.parametrize("header", ["HTTP_HX_CURRENT_URL", "HTTP_REFERER"])
