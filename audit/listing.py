@@ -1,16 +1,17 @@
 """Finds events for the pages and exports: filters from the URL, and pages by sequence that stay quick however long the trail."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 from django.db.models import Q, QuerySet
 from django.db.models.expressions import RawSQL
 
 from accounts.models import User
-from accounts.permissions import visible
+from accounts.permissions import patterns_for, visible
 from audit.models import Event
 
 PAGE_SIZE = 50
@@ -75,9 +76,29 @@ def moment(text: str, name: str, *, end: bool = False) -> datetime | None:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def matching(filters: Filters, reader: User) -> QuerySet[Event]:
-    """The events that fit, as far as `reader` may see them."""
-    found = visible(reader, Event.objects.all(), "namespace", permission="audit.view")
+# For kinds of objects that name a second namespace: the keys of those that somebody may see, by the permission.
+Keys = Callable[[User, str], QuerySet[Any]]
+_KEYS: dict[str, Keys] = {}
+
+
+def limit(kind: str, keys: Keys) -> None:
+    """Events of `kind` show, to those who may not read all, only where `keys` has their key. Called as an application starts."""
+    _KEYS[kind] = keys
+
+
+def readable(reader: User, permission: str = "audit.view") -> QuerySet[Event]:
+    """The events that `reader` may see: those of their namespaces, but of an object that is hidden from them none."""
+    found = visible(reader, Event.objects.all(), "namespace", permission=permission)
+    if "*" in patterns_for(reader, permission):
+        return found
+    for kind, keys in _KEYS.items():
+        found = found.filter(~Q(kind=kind) | Q(key__in=keys(reader, permission)))
+    return found
+
+
+def matching(filters: Filters, reader: User, *, permission: str = "audit.view") -> QuerySet[Event]:
+    """The events that fit, as far as `reader` may see them, or export them by `permission`."""
+    found = readable(reader, permission)
     exact = {
         name: value for name in ("actor", "kind", "key", "namespace") if (value := getattr(filters, name))
     }

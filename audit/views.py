@@ -9,11 +9,10 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import needs
 from accounts.models import User
-from accounts.permissions import can, visible
+from accounts.permissions import can
 from audit.canonical import instant
 from audit.exporting import WEB_LIMIT, begin
-from audit.listing import BadFilter, Filters, matching, page
-from audit.models import Event
+from audit.listing import BadFilter, Filters, matching, page, readable
 from audit.trail import Actor
 
 FIELDS = ("actor", "verb", "kind", "key", "namespace", "since", "until", "text")
@@ -64,8 +63,7 @@ def _sequence(request: HttpRequest, name: str) -> int | None:
 @require_safe
 def event(request: HttpRequest, sequence: int) -> HttpResponse:
     """One event with everything that it says."""
-    readable = visible(_reader(request), Event.objects.all(), "namespace", permission="audit.view")
-    found = get_object_or_404(readable, sequence=min(sequence, 2**63 - 1))
+    found = get_object_or_404(readable(_reader(request)), sequence=min(sequence, 2**63 - 1))
     shown = {
         "event": found,
         "at": instant(found.at),
@@ -84,7 +82,7 @@ def export_trail(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
         filters = Filters.of(request.POST)
     except BadFilter as problem:
         return _not_exported(request, str(problem))
-    found = matching(filters, reader)
+    found = matching(filters, reader, permission="audit.export")
     if found.order_by("sequence")[WEB_LIMIT : WEB_LIMIT + 1].exists():
         reason = f"That is more than {WEB_LIMIT:,} events. Narrow the filters, or run: python manage.py audit export --out DIR"
         return _not_exported(request, reason)

@@ -1,6 +1,7 @@
 """Every claim with its protection, and one claim with every fact."""
 
 import csv
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
@@ -154,5 +155,5 @@ def _commands(found: Claim) -> dict[str, str]:
         "events_command": f"kubectl events -n {found.namespace} --for pvc/{found.name}",
         "stopgap_command": f"kubectl annotate pvc {where} kustomize.toolkit.fluxcd.io/prune=disabled",
         "retain_command": f'kubectl patch pv {found.volume_name or "VOLUME"} -p \'{{"spec":{{"persistentVolumeReclaimPolicy":"Retain"}}}}\'',
-        "protect_command": f"python -m gitops protect --repo . --path {directory} --namespace {found.namespace} --claim {found.name}",
+        "protect_command": f"python -m gitops protect --repo . --path {shlex.quote(directory)} --namespace {found.namespace} --claim {found.name}",
     }

@@ -15,7 +15,7 @@ import pytest
 from django.core.management import call_command
 from django.test import Client
 
-from accounts.models import User
+from accounts.models import Grant, User
 from audit.exporting import export
 from audit.listing import Filters, matching
 from audit.models import Event
@@ -211,6 +211,16 @@ def test_the_page_exports_what_one_may_see_and_what_was_filtered() -> None:
         "auditor",
         {"verb": "thing.touch"},
     )
+
+
+def test_what_one_may_read_but_not_export_is_not_exported() -> None:
+    user = person("auditor", "team-a")
+    Grant.objects.create(user=user, role="admin", namespaces=["*"])
+    for namespace in ("team-a", "team-b"):
+        note(1, key=f"of-{namespace}", namespace=namespace)
+    assert matching(Filters(), user).count() == 2
+    archive = zipfile.ZipFile(io.BytesIO(b"".join(ask(user).streaming_content)))
+    assert [json.loads(line)["key"] for line in archive.read("events.jsonl").splitlines()] == ["of-team-a"]
 
 
 def test_nobody_exports_without_an_event() -> None:

