@@ -13,12 +13,16 @@ from audit.trail import Actor, record
 
 log = logging.getLogger("holdfast.audit.settings")
 
+# The parts of this process whose settings are still to be recorded.
+_owed: list[str] = []
+
 VERB, KIND = "settings.change", "settings"
 NAMES = (
     "AXES_FAILURE_LIMIT",
     "DEBUG",
     "HOLDFAST_APPROVALS",
     "HOLDFAST_AUDIT_CHECKPOINT_FILE",
+    "HOLDFAST_AUDIT_CHECKPOINT_MINUTES",
     "HOLDFAST_AUDIT_KEY_FILE",
     "HOLDFAST_BREAK_GLASS",
     "HOLDFAST_DEMO",
@@ -61,10 +65,22 @@ def note(part: str) -> bool:
 
 
 def note_at_start(part: str) -> None:
-    """The same as a process starts: without a database it starts all the same, and says so in the log."""
+    """The same as a process starts: without a database it starts all the same, says so in the log, and owes it."""
     try:
         note(part)
     except DatabaseError as error:
         log.warning("the settings of %s could not be recorded: %s", part, error)
+        _owed.append(part)
     finally:
         connection.close()  # processes that are forked from here on must not share it
+
+
+def note_owed() -> None:
+    """Record what a start could not. The health check calls it when the database answers: an outage must hide no change."""
+    parts, _owed[:] = _owed[:], []
+    for part in parts:
+        try:
+            note(part)
+        except DatabaseError as error:
+            log.warning("the settings of %s could still not be recorded: %s", part, error)
+            _owed.append(part)

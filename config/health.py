@@ -8,6 +8,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.access import open_to_all
+from audit.posture import note_owed
 
 
 @open_to_all  # load balancers, the kubelet and the supervisor have no account
@@ -16,6 +17,8 @@ from accounts.access import open_to_all
 def healthz(request: HttpRequest) -> JsonResponse:
     """200 when PostgreSQL answers, else 503. Redis is told and does not count: without it everything goes on, later."""
     database = _database_answers()
+    if database:
+        note_owed()
     words = {
         "database": "answers" if database else "away",
         "redis": "answers" if _redis_answers() else "away",

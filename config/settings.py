@@ -180,6 +180,7 @@ CONTENT_SECURITY_POLICY = {
 # The audit trail: where the worker writes signed checkpoints, and the Ed25519 key that it signs with.
 HOLDFAST_AUDIT_KEY_FILE = env.text("HOLDFAST_AUDIT_KEY_FILE", "")
 HOLDFAST_AUDIT_CHECKPOINT_FILE = env.text("HOLDFAST_AUDIT_CHECKPOINT_FILE", "")
+HOLDFAST_AUDIT_CHECKPOINT_MINUTES = env.number("HOLDFAST_AUDIT_CHECKPOINT_MINUTES", 10, minimum=1)
 
 # The cluster. An empty kubeconfig means the service account of the pod; an empty context the current one.
 HOLDFAST_CLUSTER_NAME = env.text("HOLDFAST_CLUSTER_NAME", "cluster")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection
+from django.test import Client
 
 from audit import posture
 from audit.models import Event
@@ -51,6 +52,7 @@ def test_every_setting_that_decides_about_people_is_among_them() -> None:
     deciding = {
         line.split(" = ")[0] for line in source[begin:end].splitlines() if line.startswith("HOLDFAST_")
     }
+    deciding.add("HOLDFAST_AUDIT_CHECKPOINT_MINUTES")  # how much of the trail can be cut off unseen
     deciding |= {
         line.split(" = ")[0]
         for line in source[source.index("# Sign-off.") :].splitlines()
@@ -77,17 +79,26 @@ def test_the_web_server_records_them_as_it_starts() -> None:
     assert (event.key, event.after["HOLDFAST_BREAK_GLASS"]) == ("web", True)
 
 
-def test_it_starts_without_a_database_and_says_what_was_not_recorded(
+@pytest.mark.django_db
+def test_it_starts_without_a_database_says_so_and_records_them_once_it_answers(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def down(part: str) -> None:
         raise DatabaseError("the database is down")
 
+    note = posture.note
+    monkeypatch.setattr(posture, "_owed", [])
     monkeypatch.setattr(posture, "note", down)
     monkeypatch.setattr(posture.connection, "close", lambda: None)
     with caplog.at_level(logging.WARNING):
         posture.note_at_start("web")
     assert "the settings of web could not be recorded: the database is down" in caplog.text
+    assert Client().get("/healthz").status_code == 200
+    assert "could still not be recorded" in caplog.text
+    monkeypatch.setattr(posture, "note", note)
+    for _ in range(2):
+        assert Client().get("/healthz").status_code == 200
+    assert Event.objects.get(verb="settings.change").key == "web"
 
 
 @pytest.mark.django_db
