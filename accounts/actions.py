@@ -175,11 +175,11 @@ def set_active(*, user: User, active: bool, by: User | None) -> bool:
 
 
 @transaction.atomic
-def change_password(*, user: User, password: str) -> None:
-    """Set one's own password. Other sessions of the account end, because sessions are bound to it."""
+def change_password(*, user: User, password: str, by: Actor | None = None) -> None:
+    """Set one's own password, or that of `user` from the command line. Other sessions of the account end, because sessions are bound to it."""
     user.set_password(password)
     user.save(update_fields=["password"])
-    record(actor=Actor.of(user), verb="account.password", kind="account", key=user.username)
+    record(actor=by or Actor.of(user), verb="account.password", kind="account", key=user.username)
 
 
 def _actor(by: User | None, source: str) -> Actor:

@@ -182,5 +182,11 @@ def test_the_people_of_the_demo_are_made_only_in_the_demo(db: None, settings: An
         call_command("demo_seed")
     assert User.objects.count() == 6
     assert Event.objects.count() == 12
+    viewer = User.objects.get(username="viewer")
+    viewer.set_password("one that somebody chose")
+    viewer.save()
+    call_command("demo_seed")
+    reset = Event.objects.get(verb="account.password")
+    assert (reset.actor, reset.key) == ("system:command line", "viewer")
     for role in Role:
         assert Client().post("/sign-in/", {"username": role, "password": f"demo-{role}"}).status_code == 303

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from accounts.actions import grant
+from accounts.actions import change_password, grant
 from accounts.models import User
 from accounts.roles import Role
 from audit.trail import Actor, record
@@ -52,6 +52,5 @@ def _ensure(username: str, role: Role) -> None:
         actor = Actor.system("command line")
         record(actor=actor, verb="account.create", kind="account", key=username, note="A person of the demo.")
     elif not user.check_password(password_of(username)):
-        user.set_password(password_of(username))
-        user.save(update_fields=["password"])
+        change_password(user=user, password=password_of(username), by=Actor.system("command line"))
     grant(user=user, role=role, namespaces=["*"], by=None)
