@@ -59,6 +59,7 @@ def _show(request: HttpRequest, run: ValidationRun | None, template: str) -> Htt
     context = {
         "run": run,
         "summary": found[run.pk].summary if run else "",
+        "limited": not _sees_all(request),
         "answer": found[run.pk].answer if run and run.state in {RunState.FINISHED, RunState.FAILED} else None,
         "state": RunState(run.state) if run else None,
         "open": run is not None and run.state in {RunState.REQUESTED, RunState.RUNNING},

@@ -177,9 +177,11 @@ def test_a_validation_counts_and_names_what_one_may_see(
 ) -> None:
     page = browser.get(address).content.decode()
     assert "7 pass" in page and "7 fail" not in page and SECRET not in page
+    assert ("Counted over the namespaces that you may see" in page) == (address == "/validation/")
     all_of_it = Client()
     all_of_it.force_login(person("viewer"))
-    assert run.summary in all_of_it.get(address).content.decode()
+    whole = all_of_it.get(address).content.decode()
+    assert run.summary in whole and "Counted over" not in whole
 
 
 def test_an_exception_that_was_found_before_it_had_a_namespace_is_not_named(
