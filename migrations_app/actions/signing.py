@@ -71,7 +71,7 @@ def decide(
             raise Refused(
                 "The request changed since you opened the page. Nothing was signed.", next="Look at it again."
             )
-        if kind != Decision.Kind.ASK and _has_decided(by, locked):
+        if kind != Decision.Kind.ASK and has_decided(by, locked):
             raise Refused("You have decided already.")
         void = rules.why_void(locked)
         if not void:
@@ -87,7 +87,8 @@ def _is_void(reason: str) -> Refused:
     )
 
 
-def _has_decided(by: User, request: SignOffRequest) -> bool:
+def has_decided(by: User, request: SignOffRequest) -> bool:
+    """Whether this person has answered the request, which each does once. Questions are no answer."""
     return request.decisions.filter(by_name=by.get_username()).exclude(kind=Decision.Kind.ASK).exists()
 
 
@@ -102,7 +103,7 @@ def break_glass(*, by: User, request: SignOffRequest, reason: str, covers_digest
         check(by, "breakglass.use", namespace=rules.namespaces(locked.migration))
         if locked.state != Live.OPEN or covers_digest != locked.covers_digest:
             raise Refused("The request changed since you opened the page. Nothing was signed.")
-        if _has_decided(by, locked):
+        if has_decided(by, locked):
             raise Refused(
                 "You have decided on this request already, and each person does so once. Nothing was signed.",
                 next="Another approver, or another admin, can decide.",
