@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from urllib.parse import urlencode
 
 from django.db.models import Q, QuerySet
@@ -76,23 +75,23 @@ def moment(text: str, name: str, *, end: bool = False) -> datetime | None:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-# For kinds of objects that name a second namespace: the keys of those that somebody may see, by the permission.
-Keys = Callable[[User, str], QuerySet[Any]]
-_KEYS: dict[str, Keys] = {}
+# What an application takes away from those who may not read everything: (events, reader, permission) -> events.
+Narrow = Callable[[QuerySet[Event], User, str], QuerySet[Event]]
+_NARROW: list[Narrow] = []
 
 
-def limit(kind: str, keys: Keys) -> None:
-    """Events of `kind` show, to those who may not read all, only where `keys` has their key. Called as an application starts."""
-    _KEYS[kind] = keys
+def narrow_by(narrow: Narrow) -> None:
+    """Called as an application starts whose events stand under one namespace and name others, too."""
+    _NARROW.append(narrow)
 
 
 def readable(reader: User, permission: str = "audit.view") -> QuerySet[Event]:
-    """The events that `reader` may see: those of their namespaces, but of an object that is hidden from them none."""
+    """The events that `reader` may see: those of their namespaces, without those that name what is hidden from them."""
     found = visible(reader, Event.objects.all(), "namespace", permission=permission)
     if "*" in patterns_for(reader, permission):
         return found
-    for kind, keys in _KEYS.items():
-        found = found.filter(~Q(kind=kind) | Q(key__in=keys(reader, permission)))
+    for narrow in _NARROW:
+        found = narrow(found, reader, permission)
     return found
 
 

@@ -6,8 +6,7 @@ class MigrationsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from audit.listing import limit
-        from migrations_app.rules.reading import references
+        from audit.listing import narrow_by
+        from migrations_app.rules.reading import without_hidden
 
-        # Its events stand under the source's namespace, and name the destination, too.
-        limit("migration", references)
+        narrow_by(without_hidden)

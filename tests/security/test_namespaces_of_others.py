@@ -6,11 +6,14 @@ from html import unescape
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
+from audit.listing import Filters, matching
 from audit.models import Event
+from audit.trail import record
 from cluster.policies import Admission, PolicyException
 from cluster.values import Ref
 from dashboard.models import Claim, Cluster, GitOpsFact, NamespaceFact, ValidationResult, ValidationRun
@@ -18,6 +21,7 @@ from dashboard.states import Answer, CheckKind, RunState
 from dashboard.validation import Finding, policy_findings, summary
 from migrations_app.actions import drafting
 from migrations_app.models import Migration
+from tests.migrations_app.making import WORKER
 from tests.support.people import person
 from worker.validation import _row
 
@@ -95,7 +99,7 @@ def test_a_claim_does_not_name_migrations_from_elsewhere(cluster: Cluster, brows
 
 
 def test_the_trail_does_not_name_where_a_migration_goes_that_one_may_not_see(cluster: Cluster) -> None:
-    hidden, shown = (
+    hidden, shown, moved = (
         drafting.create_draft(
             by=person("operator", name=f"by-{application}"),
             cluster=cluster,
@@ -103,7 +107,7 @@ def test_the_trail_does_not_name_where_a_migration_goes_that_one_may_not_see(clu
             application=application,
             claims=["data"],
         )
-        for application in ("hidden", "shown")
+        for application in ("hidden", "shown", "moved")
     )
     drafting.set_destination(
         by=User.objects.get(username="by-hidden"),
@@ -112,12 +116,38 @@ def test_the_trail_does_not_name_where_a_migration_goes_that_one_may_not_see(clu
         claims={"data": ("data", "", 0)},
         owner={},
     )
+    for namespace in (f"{SECRET}-b", "team-a"):
+        drafting.set_destination(
+            by=User.objects.get(username="by-moved"),
+            migration=moved,
+            namespace=namespace,
+            claims={"data": ("data-new", "", 0)},
+            owner={},
+        )
+    acts = [
+        ("PersistentVolume", "pv-1", {"namespace": f"{SECRET}-b"}, hidden),
+        ("PersistentVolume", "pv-2", {}, shown),
+        ("Deployment", "team-a/web", {}, hidden),
+        ("validation", "7", None, hidden),
+    ]
+    for kind, key, after, of in acts:
+        with transaction.atomic():
+            said = None if after is None else {**after, "migration": of.reference}
+            record(actor=WORKER, verb="x", kind=kind, key=key, namespace="team-a", after=said)
     auditor = Client()
     auditor.force_login(person("auditor", "team-a"))
+    seen = set(
+        matching(Filters(verb="x"), User.objects.get(username="auditor")).values_list("key", flat=True)
+    )
+    assert seen == {"pv-2", "team-a/web", "7"}
     page = auditor.get("/audit/").content.decode()
     assert shown.reference in page and hidden.reference not in page
     for event in Event.objects.filter(kind="migration"):
-        expected = 200 if event.key == shown.reference else 404
+        if event.key == moved.reference:
+            names_it = SECRET in str([event.before, event.after])
+        else:
+            names_it = event.key == hidden.reference
+        expected = 404 if names_it else 200
         assert auditor.get(f"/audit/{event.sequence}/").status_code == expected
     exported = b"".join(auditor.post("/audit/export/").streaming_content)  # type: ignore[attr-defined]
     lines = zipfile.ZipFile(io.BytesIO(exported)).read("events.jsonl").decode()
