@@ -86,6 +86,7 @@ MUTATING = {
 BY_THEMSELVES = {
     ("worker/context.py", "call"),  # Context.create: the call of its act
     ("worker/releasing/claims.py", "lift"),  # chooses between two verbs, then acts
+    ("worker/gitside.py", "commit"),  # what its act calls
     ("worker/protecting.py", "_ask"),
     ("worker/protecting.py", "_annotate"),
     ("worker/protecting.py", "_approved"),
