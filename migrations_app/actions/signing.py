@@ -71,7 +71,7 @@ def decide(
             raise Refused(
                 "The request changed since you opened the page. Nothing was signed.", next="Look at it again."
             )
-        if kind != Decision.Kind.ASK and has_decided(by, locked):
+        if kind != Decision.Kind.ASK and rules.has_decided(by, locked):
             raise Refused("You have decided already.")
         void = rules.why_void(locked)
         if not void:
@@ -87,11 +87,6 @@ def _is_void(reason: str) -> Refused:
     )
 
 
-def has_decided(by: User, request: SignOffRequest) -> bool:
-    """Whether this person has answered the request, which each does once. Questions are no answer."""
-    return request.decisions.filter(by_name=by.get_username()).exclude(kind=Decision.Kind.ASK).exists()
-
-
 def break_glass(*, by: User, request: SignOffRequest, reason: str, covers_digest: str) -> Decision:
     """An admin approves alone, with a reason. Off unless HOLDFAST_BREAK_GLASS is on."""
     if not settings.HOLDFAST_BREAK_GLASS:
@@ -103,7 +98,7 @@ def break_glass(*, by: User, request: SignOffRequest, reason: str, covers_digest
         check(by, "breakglass.use", namespace=rules.namespaces(locked.migration))
         if locked.state != Live.OPEN or covers_digest != locked.covers_digest:
             raise Refused("The request changed since you opened the page. Nothing was signed.")
-        if has_decided(by, locked):
+        if rules.has_decided(by, locked):
             raise Refused(
                 "You have decided on this request already, and each person does so once. Nothing was signed.",
                 next="Another approver, or another admin, can decide.",

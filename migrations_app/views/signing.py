@@ -97,7 +97,7 @@ def _may_break_glass(request: HttpRequest, migration: Migration, asked: SignOffR
         and asked
         and asked.state == SignOffRequest.State.OPEN
         and can(request.user, "breakglass.use", namespace=rules.namespaces(migration))
-        and not signing.has_decided(person(request), asked)
+        and not rules.has_decided(person(request), asked)
     )
 
 
