@@ -119,9 +119,9 @@ def eligible(migration: Migration) -> list[User]:
     return [person for person in people if person.get_username() not in barred]
 
 
-def has_decided(by: User, request: SignOffRequest) -> bool:
+def has_decided(user: User, request: SignOffRequest) -> bool:
     """Whether this person has answered the request, which each does once. Questions are no answer."""
-    return request.decisions.filter(by_name=by.get_username()).exclude(kind=Decision.Kind.ASK).exists()
+    return request.decisions.filter(by_name=user.get_username()).exclude(kind=Decision.Kind.ASK).exists()
 
 
 def why_void(request: SignOffRequest) -> str:
