@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from msgspec import field
 
-from cluster.base import canonical
 from cluster.decode import meta
-from cluster.kinds import BUILT_IN, Resource
+from cluster.decode_rules import cel_rules, kyverno_rules, resource_excludes, resource_matches, text
+from cluster.kinds import Resource
 from cluster.policies import (
-    ActionOverride,
     AdmissionPolicy,
     AdmissionRule,
+    Match,
     PolicyBinding,
     PolicyEngine,
     PolicyException,
@@ -23,7 +22,6 @@ from cluster.policies import (
 )
 from cluster.wire import ObjectW
 
-KIND_OF_PLURAL = {resource.plural: resource.kind for resource in BUILT_IN.values()}
 Tree = Mapping[str, Any]
 
 
@@ -36,75 +34,17 @@ class WebhooksW(ObjectW, kw_only=True):
     webhooks: list[dict[str, Any]] | None = None
 
 
-def _json(value: Any) -> str:
-    return canonical(value) if value else ""
-
-
-def _filters(block: Tree | None) -> list[Tree]:
-    """The resource filters of a Kyverno match or exclude block, in any of its three forms."""
-    block = block or {}
-    entries = [*(block.get("any") or ()), *(block.get("all") or ())]
-    if block.get("resources") or not entries:
-        entries.append(block)
-    return [entry.get("resources") or {} for entry in entries]
-
-
-def _collected(filters: Iterable[Tree], key: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(value for entry in filters for value in entry.get(key) or ()))
-
-
-def _overrides(items: Any) -> tuple[ActionOverride, ...]:
-    return tuple(
-        ActionOverride(str(o.get("action", "")).capitalize(), tuple(o.get("namespaces") or ()))
-        for o in items or ()
-    )
-
-
-def _kyverno_rule(rule: Tree, spec: Tree, own_namespace: str) -> AdmissionRule:
-    validate = rule.get("validate") or {}
-    matched = _filters(rule.get("match"))
-    action = validate.get("failureAction") or spec.get("validationFailureAction") or "Audit"
-    overrides = validate.get("failureActionOverrides") or spec.get("validationFailureActionOverrides")
-    excluded = rule.get("exclude")
-    return AdmissionRule(
-        name=rule.get("name", ""),
-        kinds=_collected(matched, "kinds"),
-        operations=_collected(matched, "operations"),
-        enforces=str(action).lower() == "enforce",
-        overrides=_overrides(overrides),
-        namespaces=(own_namespace,) if own_namespace else _collected(matched, "namespaces"),
-        exclude_json=_json(excluded),
-        exclude_namespaces=_collected(_filters(excluded), "namespaces") if excluded else (),
-        namespace_selector_json=_json(
-            [f["namespaceSelector"] for f in matched if f.get("namespaceSelector")]
-        ),
-        condition=_json(_kyverno_condition(rule, validate, matched)),
-    )
-
-
-def _people(block: Tree | None) -> list[Any]:
-    """Whom a match block holds for, where that is not everybody."""
-    block = block or {}
-    entries = [block, *(block.get("any") or ()), *(block.get("all") or ())]
-    found = [{key: e[key] for key in ("subjects", "clusterRoles", "roles") if e.get(key)} for e in entries]
-    return [people for people in found if people]
-
-
-def _kyverno_condition(rule: Tree, validate: Tree, matched: Iterable[Tree]) -> dict[str, Any]:
-    """All that decides whether the rule denies one object of its kinds."""
-    narrowing = [{k: f[k] for k in ("annotations", "selector", "names", "name") if f.get(k)} for f in matched]
-    parts = {k: validate[k] for k in ("deny", "cel", "pattern", "anyPattern") if validate.get(k)}
-    parts |= {"match": [n for n in narrowing if n], "preconditions": rule.get("preconditions")}
-    parts["people"] = _people(rule.get("match"))
-    return {key: value for key, value in parts.items() if value}
-
-
 def kyverno_policy(item: PolicyW, resource: Resource) -> AdmissionPolicy:
     """A ClusterPolicy or Policy of kyverno.io; only its validate rules."""
     spec, status = item.spec, item.status or {}
     ready = next((c for c in status.get("conditions") or () if c.get("type") == "Ready"), None)
     own = (item.metadata.namespace or "") if resource.namespaced else ""
-    rules = [_kyverno_rule(rule, spec, own) for rule in spec.get("rules") or () if rule.get("validate")]
+    rules = [
+        one
+        for rule in spec.get("rules") or ()
+        if rule.get("validate")
+        for one in kyverno_rules(rule, spec, own)
+    ]
     failure = (
         (spec.get("webhookConfiguration") or {}).get("failurePolicy") or spec.get("failurePolicy") or "Fail"
     )
@@ -120,34 +60,12 @@ def kyverno_policy(item: PolicyW, resource: Resource) -> AdmissionPolicy:
     )
 
 
-def _cel_rule(name: str, spec: Tree, enforces: bool, own_namespace: str = "") -> AdmissionRule:
-    """The one rule of a policy in CEL: a Kyverno ValidatingPolicy or a native ValidatingAdmissionPolicy."""
-    constraints = spec.get("matchConstraints") or {}
-    rules = constraints.get("resourceRules") or ()
-    kinds = [KIND_OF_PLURAL.get(plural, plural) for plural in _collected(rules, "resources")]
-    excluded = {
-        "resources": constraints.get("excludeResourceRules"),
-        "conditions": spec.get("matchConditions"),
-        "objects": constraints.get("objectSelector"),
-    }
-    return AdmissionRule(
-        name=name,
-        kinds=tuple(kinds),
-        operations=_collected(rules, "operations"),
-        enforces=enforces,
-        namespaces=(own_namespace,) if own_namespace else (),
-        exclude_json=_json({key: value for key, value in excluded.items() if value}),
-        namespace_selector_json=_json(constraints.get("namespaceSelector")),
-        condition=_json([v.get("expression", "") for v in spec.get("validations") or ()]),
-    )
-
-
 def _cel_policy(item: PolicyW, resource: Resource, engine: PolicyEngine, enforces: bool) -> AdmissionPolicy:
     own = (item.metadata.namespace or "") if resource.namespaced else ""
     return AdmissionPolicy(
         **meta(item, resource),
         engine=engine,
-        rules=(_cel_rule(item.metadata.name, item.spec, enforces, own),),
+        rules=tuple(cel_rules(item.metadata.name, item.spec, enforces, own)),
         failure_policy=item.spec.get("failurePolicy") or "Fail",
     )
 
@@ -176,47 +94,35 @@ def native_policy(item: PolicyW, resource: Resource) -> AdmissionPolicy:
 
 
 def binding(item: PolicyW, resource: Resource) -> PolicyBinding:
-    match = item.spec.get("matchResources") or {}
-    rest = {key: value for key, value in match.items() if key not in {"namespaceSelector", "matchPolicy"}}
+    resources = item.spec.get("matchResources") or {}
+    rest = {key: value for key, value in resources.items() if key not in {"namespaceSelector", "matchPolicy"}}
     return PolicyBinding(
         **meta(item, resource),
         policy_name=item.spec.get("policyName", ""),
         actions=tuple(item.spec.get("validationActions") or ()),
-        namespace_selector_json=_json(match.get("namespaceSelector")),
-        exclude_json=_json({key: value for key, value in rest.items() if value}),
+        matches=resource_matches(resources),
+        excludes=resource_excludes(resources),
         parameters=bool(item.spec.get("paramRef")),
+        leaves_out=text({key: value for key, value in rest.items() if value}),
     )
 
 
 def bound(policy: AdmissionPolicy, bindings: Iterable[PolicyBinding]) -> AdmissionPolicy:
     """A native policy, enforcing where one of its bindings denies: a rule for each of those, no wider than it."""
     denying = [b for b in bindings if b.policy_name == policy.name and "Deny" in b.actions]
-    rules = [_bound_rule(rule, b) for rule in policy.rules for b in denying]
+    rules = [_bound_rule(rule, b, match) for rule in policy.rules for b in denying for match in b.matches]
     return replace(policy, rules=tuple(rules or [replace(rule, enforces=False) for rule in policy.rules]))
 
 
-def _bound_rule(rule: AdmissionRule, binding: PolicyBinding) -> AdmissionRule:
-    narrowing = {"policy": rule.exclude_json, "binding": binding.exclude_json}
-    narrowing |= {"parameters": "yes"} if binding.parameters else {}
-    kept = {key: value for key, value in narrowing.items() if value}
+def _bound_rule(rule: AdmissionRule, binding: PolicyBinding, match: Match) -> AdmissionRule:
     return replace(
         rule,
         enforces=True,
-        namespace_selector_json=_both(rule.namespace_selector_json, binding.namespace_selector_json),
-        exclude_json=rule.exclude_json if kept.keys() <= {"policy"} else canonical(kept),
+        matches=(*rule.matches, match),
+        excludes=(*rule.excludes, *binding.excludes),
+        parameters=rule.parameters or binding.parameters,
+        leaves_out=" ".join(each for each in (rule.leaves_out, binding.leaves_out) if each),
     )
-
-
-def _both(one: str, other: str) -> str:
-    """One label selector that selects what both select."""
-    if not one or not other:
-        return one or other
-    needs: list[Any] = []
-    for selector in (json.loads(one), json.loads(other)):
-        pairs = (selector.get("matchLabels") or {}).items()
-        needs += [{"key": key, "operator": "In", "values": [value]} for key, value in pairs]
-        needs += selector.get("matchExpressions") or ()
-    return canonical({"matchExpressions": needs})
 
 
 def webhooks(item: WebhooksW, resource: Resource) -> tuple[Webhook, ...]:
@@ -229,13 +135,15 @@ def webhooks(item: WebhooksW, resource: Resource) -> tuple[Webhook, ...]:
             rules=tuple(
                 (operation, name)
                 for rule in hook.get("rules") or ()
+                if {"", "*"} & set(rule.get("apiGroups") or ())
                 for operation in rule.get("operations") or ()
                 for name in rule.get("resources") or ()
             ),
-            namespace_selector_json=_json(hook.get("namespaceSelector")),
+            namespace_selector_json=text(hook.get("namespaceSelector")),
+            object_selector_json=text(hook.get("objectSelector")),
             service=_service(hook.get("clientConfig") or {}),
             timeout_s=hook.get("timeoutSeconds") or 10,
-            match_conditions=bool(hook.get("matchConditions")),
+            match_conditions=tuple(one.get("expression", "") for one in hook.get("matchConditions") or ()),
         )
         for hook in item.webhooks or ()
     )
@@ -257,5 +165,5 @@ def exception(item: PolicyW, resource: Resource) -> PolicyException:
         policies=tuple(
             (e.get("policyName") or e.get("name") or "", tuple(e.get("ruleNames") or ())) for e in entries
         ),
-        match_json=_json(item.spec.get("match") or item.spec.get("matchConditions")),
+        match_json=text(item.spec.get("match") or item.spec.get("matchConditions")),
     )

@@ -43,6 +43,7 @@ NATIVE_POLICY = Noun("ValidatingAdmissionPolicy", PolicyW, decode_policies.nativ
 NATIVE_BINDING = Noun("ValidatingAdmissionPolicyBinding", PolicyW, decode_policies.binding)
 WEBHOOKS = Noun("ValidatingWebhookConfiguration", WebhooksW, decode_policies.webhooks)
 EXCEPTION = Noun("PolicyException", PolicyW, decode_policies.exception)
+CEL_EXCEPTION = Noun("PolicyException", PolicyW, decode_policies.exception, "policies.kyverno.io")
 ADMISSION_CONTROLLER = "app.kubernetes.io/component=admission-controller,app.kubernetes.io/part-of=kyverno"
 
 
@@ -96,11 +97,18 @@ class GitReads(Reads):
             policies=(*kyverno, *native),
             bindings=tuple(bindings),
             webhooks=tuple(hook for hooks in self._attempt(WEBHOOKS, unreadable) for hook in hooks),
-            exceptions=tuple(self._attempt(EXCEPTION, unreadable)),
+            exceptions=(
+                *self._attempt(EXCEPTION, unreadable),
+                *self._attempt(CEL_EXCEPTION, unreadable),
+            ),
             kyverno_served=self._lookup("kyverno.io", "ClusterPolicy") is not None,
             kyverno_ready_replicas=self._kyverno_ready(unreadable),
             excluded_groups=_words(settings, "excludeGroups") if settings is not None else None,
             excluded_usernames=_words(settings or {}, "excludeUsernames"),
+            excluded_roles=(
+                *_words(settings or {}, "excludeRoles"),
+                *_words(settings or {}, "excludeClusterRoles"),
+            ),
             resource_filters=tuple(re.findall(r"\[[^\]]*\]", (settings or {}).get("resourceFilters", ""))),
             unreadable=tuple(unreadable),
         )
@@ -109,7 +117,7 @@ class GitReads(Reads):
         try:
             return self._list(noun)
         except Forbidden:
-            unreadable.append(noun.kind)
+            unreadable.append(f"{noun.kind} of {noun.group}" if noun.group else noun.kind)
             return []
 
     def _kyverno_ready(self, unreadable: list[str]) -> int | None:

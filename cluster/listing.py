@@ -21,11 +21,12 @@ RESTARTS = 3
 
 @dataclass(frozen=True)
 class Noun(Generic[W, V]):
-    """How one kind is read: its struct on the wire, and what makes the value of it."""
+    """How one kind is read: its struct on the wire, and what makes the value of it. `group` where two have the kind."""
 
     kind: str
     wire: type[W]
     value: Callable[[W, Resource], V]
+    group: str | None = None
 
 
 class Collections(Transport):
@@ -34,7 +35,7 @@ class Collections(Transport):
     def _get(self, noun: Noun[W, V], namespace: str, name: str, kind: str = "") -> V | None:
         """The value, or None when there is no such object, or its kind is not served."""
         try:
-            resource = self.resource(kind or noun.kind)
+            resource = self.resource(kind or noun.kind, noun.group)
             asked = Asked("get", Ref(resource.api_version, resource.kind, namespace, name))
             return noun.value(self._read(resource.path(namespace, name), {}, noun.wire, asked), resource)
         except (NotFound, Unsupported):
@@ -52,7 +53,7 @@ class Collections(Transport):
     ) -> list[V]:
         """All values; empty when the kind is not served. Starts over when a page's token is too old."""
         try:
-            resource = self.resource(kind or noun.kind)
+            resource = self.resource(kind or noun.kind, noun.group)
             items, _ = self._list_all(noun, resource, namespace, label_selector, field_selector, fresh=fresh)
         except Unsupported:
             return []

@@ -1,30 +1,41 @@
 """What admission does about a deletion, as far as reading its objects can tell (B1, B2 and B4 of the domain facts). Pure.
 
-Reading is not proof: `worker.validation` sends a dry-run deletion, which is.
+Reading is not proof: `worker.validation` sends a dry-run deletion, which is. What is not understood is unknown, never protected.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, Literal
 
 from cluster.flux import PRUNE
 from cluster.policies import Admission, AdmissionPolicy, AdmissionRule, Webhook
 from cluster.values import Object
+from dashboard.askers import CONTROLLERS, EVERYONE, SOMEBODY, Asker, harmless
+from dashboard.judging import (
+    ANYWHERE,
+    CLAIMS,
+    Place,
+    asked_by,
+    condition,
+    denies,
+    excluded,
+    in_general,
+    is_kyverno,
+    like_any,
+    reaches,
+    selects,
+)
+from dashboard.logic import Known, every
 from dashboard.states import Enforcement, Protection
 
-CLAIMS = "PersistentVolumeClaim"
 PLURALS = {CLAIMS: "persistentvolumeclaims", "Namespace": "namespaces"}
-LOWERS = re.compile(r"lowerAscii|to_lower|\blower\(")
-PEOPLE = ("subjects", "clusterRoles", "roles")
-ASKS_WHO = re.compile(r"userInfo|serviceAccountName|request\.roles|clusterRoles|\"subjects\"|\"roles\"")
-# Conditions of a rule that denies whatever it is about.
-EVERYTHING = ("", "[]", '["false"]', '[""]')
-KUBE_SYSTEM_GROUP = "system:serviceaccounts:kube-system"
+# The kind of exceptions that a policy may have.
+EXCEPTIONS = {
+    "kyverno-cluster-policy": "PolicyException",
+    "kyverno-validating-policy": "PolicyException of policies.kyverno.io",
+}
 
 
 @dataclass(frozen=True)
@@ -35,171 +46,107 @@ class Guard:
     policy: str
     engine: str
     fact: str
-    stops_system: bool | None = None  # also denies the namespace and garbage collectors; None: not known
-
-
-def selects(selector_json: str, labels: Mapping[str, str]) -> bool:
-    """Whether a label selector (matchLabels, matchExpressions; or a list of them, any of which may match) selects `labels`."""
-    if not selector_json:
-        return True
-    selector: Any = json.loads(selector_json)
-    if isinstance(selector, list):
-        return any(selects(json.dumps(one), labels) for one in selector)
-    wanted = selector.get("matchLabels") or {}
-    return all(_label_like(labels, key, value) for key, value in wanted.items()) and all(
-        _holds(need, labels) for need in selector.get("matchExpressions") or ()
-    )
-
-
-def _label_like(labels: Mapping[str, str], key: str, pattern: str) -> bool:
-    return any(fnmatchcase(k, key) and fnmatchcase(v, pattern) for k, v in labels.items())
-
-
-def _holds(need: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    value, values = labels.get(need["key"]), need.get("values") or ()
-    return {
-        "In": value in values,
-        "NotIn": value not in values,
-        "Exists": value is not None,
-        "DoesNotExist": value is None,
-    }.get(need.get("operator", ""), False)
-
-
-def _in(namespace: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatchcase(namespace, pattern) for pattern in patterns)
-
-
-def denies(rule: AdmissionRule, obj: Object) -> Literal["yes", "no", "unclear"]:
-    """Whether the rule's condition holds for the object: read for the prune annotation, and for nothing else."""
-    condition = rule.condition
-    if condition in EVERYTHING:
-        return "yes"
-    if PRUNE not in condition:
-        return "unclear"
-    value = obj.annotations.get(PRUNE)
-    if value is None and re.search(r"\.labels|\"selector\"", condition):
-        value = obj.labels.get(PRUNE)
-    if not value or value.casefold() != "disabled":
-        return "no"
-    if _narrowed(condition):
-        return "unclear"
-    return (
-        "yes" if value == "disabled" or LOWERS.search(condition) or f'"{value}"' in condition else "unclear"
-    )
-
-
-def for_some(policy: AdmissionPolicy, rule: AdmissionRule) -> bool:
-    """Whether the rule is a fence around some people or programs, such as our own prober, and protects from nobody else."""
-    whom = rule.condition if policy.engine == "kyverno-cluster-policy" else rule.exclude_json
-    return PRUNE not in rule.condition and bool(ASKS_WHO.search(whom))
-
-
-def _narrowed(condition: str) -> bool:
-    """Whether a Kyverno rule holds only for objects of some names or labels, which are not those of the protection."""
-    try:
-        parts = json.loads(condition)
-    except ValueError:
-        return False
-    filters = parts.get("match") or () if isinstance(parts, dict) else ()
-    words = [
-        json.dumps(each[key]) for each in filters for key in ("selector", "names", "name") if key in each
-    ]
-    return any(PRUNE not in word for word in words)
+    # Also denies the cluster's own controllers: True all, False none, None where it differs or is not known.
+    stops_system: bool | None = None
 
 
 def guards(
-    admission: Admission, obj: Object, namespace: str, namespace_labels: Mapping[str, str]
+    admission: Admission, obj: Object, namespace: str, namespace_labels: Mapping[str, str] | None
 ) -> list[Guard]:
-    """One guard a rule that is about deleting this object, strongest first. `namespace` is the object's own, or its name."""
+    """One guard a rule that is about deleting this object, strongest first.
+
+    `namespace` is the object's own, or its name; its labels are None where it was not seen.
+    """
+    place = Place(namespace, namespace_labels)
     found = [
-        _guard(admission, policy, rule, obj, namespace, namespace_labels)
+        _guard(admission, policy, rule, obj, place)
         for policy in admission.policies
         for rule in policy.rules
-        if rule.about(obj.kind, "DELETE") and _applies(rule, namespace, namespace_labels)
+        if reaches(policy, rule, asked_by(obj, place, None), place) is not False
     ]
     order = [Protection.PROTECTED, Protection.PARTIAL, Protection.UNKNOWN, Protection.UNPROTECTED]
     return sorted(found, key=lambda guard: order.index(guard.state))
 
 
-def _applies(rule: AdmissionRule, namespace: str, labels: Mapping[str, str]) -> bool:
-    if rule.namespaces and not _in(namespace, rule.namespaces):
-        return False
-    return selects(rule.namespace_selector_json, labels)
-
-
 def _guard(
-    admission: Admission,
-    policy: AdmissionPolicy,
-    rule: AdmissionRule,
-    obj: Object,
-    namespace: str,
-    labels: Mapping[str, str],
+    admission: Admission, policy: AdmissionPolicy, rule: AdmissionRule, obj: Object, place: Place
 ) -> Guard:
-    state, fact = _verdict(admission, policy, rule, obj, namespace, labels)
+    state, fact = _verdict(admission, policy, rule, obj, place)
     stops = None
     if state in {Protection.PROTECTED, Protection.PARTIAL}:
-        stops = _stops_system(admission, policy)
+        hook, _ = engine(admission, policy, obj.kind, place, obj)
+        answers = {
+            _looked_at(admission, policy, asker)
+            and denies(policy, rule, asked_by(obj, place, asker), place, hook)
+            for asker in CONTROLLERS
+        }
+        stops = answers.pop() if len(answers) == 1 else None
     return Guard(state, policy.name, policy.engine, fact, stops)
 
 
-def _stops_system(admission: Admission, policy: AdmissionPolicy) -> bool | None:
-    if policy.engine == "native-policy" or policy.generated_native:
+def _looked_at(admission: Admission, policy: AdmissionPolicy, asker: Asker) -> Known:
+    """Whether Kyverno's settings let it look at what one of the cluster's own controllers asks for."""
+    if not is_kyverno(policy):
         return True
-    if admission.excluded_groups is None:
-        return None
-    return not any(fnmatchcase(KUBE_SYSTEM_GROUP, group) for group in admission.excluded_groups)
+    groups, users = admission.excluded_groups, admission.excluded_usernames
+    if any(asker.is_in(group) for group in groups or ()) or any(asker.is_user(user) for user in users):
+        return False
+    return None if groups is None or admission.excluded_roles else True
 
 
 def _verdict(
-    admission: Admission,
-    policy: AdmissionPolicy,
-    rule: AdmissionRule,
-    obj: Object,
-    namespace: str,
-    labels: Mapping[str, str],
+    admission: Admission, policy: AdmissionPolicy, rule: AdmissionRule, obj: Object, place: Place
 ) -> tuple[Protection, str]:
     """The first reason that the rule does not hold, or how far it does."""
-    name = f"policy {policy.name}"
-    off = switched_off(policy, rule, namespace)
+    name = f"Policy {policy.name}"
+    off = switched_off(policy, rule, place)
     if off:
         return Protection.UNPROTECTED, off
-    if _in(namespace, rule.exclude_namespaces):
-        return Protection.UNPROTECTED, f"Namespace {namespace} is excluded from {name}."
-    hook, absent = engine(admission, policy, obj.kind, labels)
+    asked = asked_by(obj, place, SOMEBODY)
+    if excluded(policy, rule, asked, place):
+        return Protection.UNPROTECTED, f"It is excluded from policy {policy.name}: {rule.leaves_out}"
+    hook, absent = engine(admission, policy, obj.kind, place, obj)
+    absent = absent or (_passed_over(admission, policy, obj, place.name) if is_kyverno(policy) else "")
     if absent:
         return Protection.UNPROTECTED, absent
-    if policy.engine.startswith("kyverno") and not policy.generated_native:
-        filtered = _filtered(admission, obj.kind, namespace)
-        if filtered:
-            return Protection.UNPROTECTED, f"Kyverno never looks here: resource filter {filtered}."
-    answer = denies(rule, obj)
-    if answer == "no":
-        return (
-            Protection.UNPROTECTED,
-            f"{name.capitalize()} guards only what carries {PRUNE}: disabled; this does not.",
-        )
-    if answer == "unclear" and for_some(policy, rule):
-        return Protection.UNPROTECTED, f"{name.capitalize()} holds only for some of those who ask."
-    if answer == "unclear":
-        return (
-            Protection.UNKNOWN,
-            f"{name.capitalize()} has a condition that cannot be judged by reading. Probe it.",
-        )
-    weak = _weakness(admission, policy, rule, hook)
+    if condition(rule, asked_by(obj, place, None)) is False:
+        return Protection.UNPROTECTED, f"{name} guards only what carries {PRUNE}: disabled; this does not."
+    everybody = denies(policy, rule, asked_by(obj, place, None), place, hook)
+    # What is known whoever asks is so for each.
+    answer = denies(policy, rule, asked, place, hook) if everybody is None else everybody
+    if answer is False:
+        return Protection.UNPROTECTED, f"{name} holds only for some of those who ask."
+    if answer is None:
+        return Protection.UNKNOWN, f"{name} has a condition that cannot be judged by reading. Probe it."
+    unsure = _unsure(admission, policy, rule, place, hook)
+    if unsure:
+        return Protection.UNKNOWN, f"{name} denies the deletion, but {unsure}"
+    weak = _weakness(admission, policy, hook) or _people(rule, everybody) or _mixed(policy, place)
     if weak:
-        return Protection.PARTIAL, f"{name.capitalize()} denies the deletion, but {weak}"
-    return Protection.PROTECTED, f"{name.capitalize()} denies the deletion."
+        return Protection.PARTIAL, f"{name} denies the deletion, but {weak}"
+    return Protection.PROTECTED, f"{name} denies the deletion."
 
 
-def switched_off(policy: AdmissionPolicy, rule: AdmissionRule, namespace: str) -> str:
-    """Why the rule does not enforce in the namespace; empty when it does."""
-    enforces = rule.enforces
+def _enforces(rule: AdmissionRule, place: Place) -> Known:
+    """Whether it denies here: the first override that is about the namespace decides, else the rule's own action."""
     for override in rule.overrides:
-        if _in(namespace, override.namespaces):
-            enforces = override.action == "Enforce"
-    if not enforces and policy.engine == "native-policy":
+        if not override.namespaces and not override.namespace_selector_json:
+            continue
+        here = not override.namespaces or like_any(place.name, override.namespaces)
+        selected = place.selected(override.namespace_selector_json) if here else False
+        if selected is None:
+            return None
+        if selected:
+            return override.action == "Enforce"
+    return rule.enforces
+
+
+def switched_off(policy: AdmissionPolicy, rule: AdmissionRule, place: Place | None = None) -> str:
+    """Why the rule does not enforce in the namespace; empty when it does, or may."""
+    enforces = _enforces(rule, place or Place(ANYWHERE, {}))
+    if enforces is False and policy.engine == "native-policy":
         return f"Policy {policy.name} has no binding that denies."
-    if not enforces:
+    if enforces is False:
         return f"Policy {policy.name} only audits here."
     if not policy.admission:
         return f"Policy {policy.name} is switched off for admission."
@@ -209,35 +156,74 @@ def switched_off(policy: AdmissionPolicy, rule: AdmissionRule, namespace: str) -
 
 
 def engine(
-    admission: Admission, policy: AdmissionPolicy, kind: str, labels: Mapping[str, str]
+    admission: Admission,
+    policy: AdmissionPolicy,
+    kind: str,
+    place: Place | None = None,
+    obj: Object | None = None,
 ) -> tuple[Webhook | None, str]:
     """The webhook that carries the policy's denials, and why there is none; both empty when the API server itself enforces."""
-    if policy.engine == "native-policy" or policy.generated_native:
+    if not is_kyverno(policy) or "ValidatingWebhookConfiguration" in admission.unreadable:
         return None, ""
-    if "ValidatingWebhookConfiguration" in admission.unreadable:
-        return None, ""
-    hooks = [h for h in admission.webhooks if _is_kyverno(h) and h.about(PLURALS.get(kind, kind), "DELETE")]
+    hooks = [
+        h for h in admission.webhooks if _carries(h, policy) and h.about(PLURALS.get(kind, kind), "DELETE")
+    ]
     if not hooks:
         return (
             None,
             f"Policy {policy.name} is expected to deny, but its engine is absent: no Kyverno webhook asks about this.",
         )
-    here = [h for h in hooks if selects(h.namespace_selector_json, labels)]
+    here = [h for h in hooks if _selected(h, place or Place(ANYWHERE, {}), obj) is not False]
     if not here:
-        return None, "The Kyverno webhook leaves this namespace out."
-    wanted = [h for h in here if h.failure_policy == policy.failure_policy]
-    return (wanted or here)[0], ""
+        return None, "The Kyverno webhook leaves this namespace or claim out."
+    if kyverno_down(admission, here):
+        return (
+            None,
+            f"Policy {policy.name} holds nothing now: no Kyverno pod is ready, and its webhook lets everything pass.",
+        )
+    wanted = [h for h in here if h.failure_policy == policy.failure_policy] or here
+    return min(wanted, key=lambda h: bool(h.match_conditions)), ""
 
 
-def _is_kyverno(hook: Webhook) -> bool:
-    return "kyverno" in hook.webhook or "kyverno" in hook.name
+def kyverno_down(admission: Admission, hooks: list[Webhook]) -> bool:
+    """No pod of Kyverno answers, and no webhook blocks for that."""
+    return admission.kyverno_ready_replicas == 0 and all(h.failure_policy == "Ignore" for h in hooks)
 
 
-def _filtered(admission: Admission, kind: str, namespace: str) -> str:
-    """The entry of resourceFilters, as [kind,namespace,name], that leaves out all objects of the kind in the namespace."""
+def _carries(hook: Webhook, policy: AdmissionPolicy) -> bool:
+    """Kyverno's own; of the fine-grained ones, which are each for one policy, that of this policy."""
+    if "kyverno" not in hook.webhook and "kyverno" not in hook.name:
+        return False
+    return "finegrained" not in hook.webhook or policy.name in hook.webhook
+
+
+def _selected(hook: Webhook, place: Place, obj: Object | None) -> Known:
+    by_labels = selects(hook.object_selector_json, obj.labels) if obj else True
+    return every([place.selected(hook.namespace_selector_json), by_labels])
+
+
+def _passed_over(admission: Admission, policy: AdmissionPolicy, obj: Object, namespace: str) -> str:
+    """Why Kyverno never looks at the deletion, by its own settings; empty when it does."""
+    filtered = _filtered(admission, obj, namespace)
+    if filtered:
+        return f"Kyverno never looks here: resource filter {filtered}."
+    return everybody_left_out(admission)
+
+
+def everybody_left_out(admission: Admission) -> str:
+    """Which of Kyverno's settings leaves out all who ask."""
+    groups = [group for group in admission.excluded_groups or () if fnmatchcase(EVERYONE, group)]
+    users = [user for user in admission.excluded_usernames if SOMEBODY.is_user(user)]
+    left = [*groups, *users, *(role for role in admission.excluded_roles if SOMEBODY.has_role([role]))]
+    return f"Kyverno looks at nobody's deletions: its settings leave out {', '.join(left)}." if left else ""
+
+
+def _filtered(admission: Admission, obj: Object, namespace: str) -> str:
+    """The entry of resourceFilters, as [kind,namespace,name], that leaves the object out."""
     for text in admission.resource_filters:
         parts = [part.strip() or "*" for part in text.strip("[]").split(",")] + ["*", "*"]
-        if parts[2] == "*" and fnmatchcase(namespace, parts[1]) and fnmatchcase(kind, _filter_kind(parts[0])):
+        wanted = (_filter_kind(parts[0]), parts[1], parts[2])
+        if all(fnmatchcase(*pair) for pair in zip((obj.kind, namespace, obj.name), wanted, strict=True)):
             return text
     return ""
 
@@ -247,28 +233,63 @@ def _filter_kind(text: str) -> str:
     return next((part for part in text.split("/") if part[:1].isupper() or "*" in part[:1]), text)
 
 
-def _weakness(
-    admission: Admission, policy: AdmissionPolicy, rule: AdmissionRule, hook: Webhook | None
+def unread(admission: Admission, policy: AdmissionPolicy) -> str:
+    """What was not read of that which decides about a policy of Kyverno; empty when all was."""
+    if not is_kyverno(policy):
+        return ""
+    if "ValidatingWebhookConfiguration" in admission.unreadable:
+        return "whether its webhook is there could not be read."
+    if admission.excluded_groups is None:
+        return "whom Kyverno leaves out could not be read (ConfigMap kyverno/kyverno)."
+    if EXCEPTIONS.get(policy.engine) in admission.unreadable:
+        return "whether an exception is made could not be read (PolicyException)."
+    return ""
+
+
+def _unsure(
+    admission: Admission, policy: AdmissionPolicy, rule: AdmissionRule, place: Place, hook: Webhook | None
 ) -> str:
+    """What leaves it unknown whether the denial comes at all; empty when nothing does."""
+    if _enforces(rule, place) is None or (hook and place.selected(hook.namespace_selector_json) is None):
+        return "whether it does in this namespace depends on labels of the namespace, which was not seen."
+    return unread(admission, policy)
+
+
+def _weakness(admission: Admission, policy: AdmissionPolicy, hook: Webhook | None) -> str:
     """What leaves a way around an enforcing rule; empty when nothing known does."""
     if hook and admission.kyverno_ready_replicas == 0:
-        down = "blocks all by its outage" if hook.failure_policy == "Fail" else "lets everything pass"
-        return f"no Kyverno pod is ready: the webhook {down}."
+        return "no Kyverno pod is ready: the webhook blocks all by its outage."
     if hook and hook.failure_policy == "Ignore":
         return "its webhook fails open: while the engine is away, everything passes."
     if policy.engine == "native-policy" and policy.failure_policy == "Ignore":
         return "its expressions fail open: an error in them lets everything pass."
-    if any(f'"{word}"' in rule.exclude_json for word in PEOPLE):
-        return "it leaves out some people: " + rule.exclude_json
-    if ASKS_WHO.search(rule.condition):
-        return "whether it does depends on who asks."
-    if rule.exclude_json and policy.engine != "kyverno-cluster-policy":
-        return "only under conditions that cannot be judged by reading: " + rule.exclude_json
-    excepted = [e.name for e in admission.exceptions if policy.name in {p for p, _ in e.policies}]
+    names = {policy.name, f"{policy.namespace}/{policy.name}"}
+    excepted = policy.engine in EXCEPTIONS and [
+        e.name for e in admission.exceptions if any(like_any(n, [p]) for p, _ in e.policies for n in names)
+    ]
     if excepted:
         return f"there is a PolicyException: {', '.join(excepted)}."
-    if hook is None and policy.engine.startswith("kyverno") and not policy.generated_native:
-        return "whether its webhook is there could not be read."
+    if not is_kyverno(policy):
+        return ""
+    people = [*(admission.excluded_groups or ()), *admission.excluded_usernames]
+    left = [*(one for one in people if not harmless(one)), *admission.excluded_roles]
+    return f"Kyverno's settings leave out some people: {', '.join(left)}." if left else ""
+
+
+def _people(rule: AdmissionRule, everybody: Known) -> str:
+    if everybody:
+        return ""
+    if rule.leaves_out:
+        return f"it leaves out some people: {rule.leaves_out}"
+    return "whether it does depends on who asks."
+
+
+def _mixed(policy: AdmissionPolicy, place: Place) -> str:
+    if (
+        len({_enforces(rule, place) for rule in policy.rules}) > 1
+        and policy.engine == "kyverno-cluster-policy"
+    ):
+        return "its rules have different actions, and Kyverno may take that of another rule for all."
     return ""
 
 
@@ -283,38 +304,42 @@ class EnforcementFact:
 
 def enforcement(admission: Admission) -> EnforcementFact:
     """Whether some rule about deleting claims enforces in general; one claim's answer may still differ."""
-    pairs = [
-        (policy, rule)
+    found = [
+        (_general(admission, policy, rule), policy.name)
         for policy in admission.policies
         for rule in policy.rules
-        if rule.about(CLAIMS, "DELETE") and not for_some(policy, rule)
+        if rule.about(CLAIMS, "DELETE") and in_general(policy, rule, CLAIMS) not in {"people", "no"}
     ]
-    if not pairs:
+    if not found:
         if admission.unreadable:
             return EnforcementFact(Enforcement.UNKNOWN, f"Not readable: {', '.join(admission.unreadable)}.")
         return EnforcementFact(Enforcement.NO_POLICY, "No policy is about deleting claims.")
-    found = [(_general(admission, policy, rule), policy.name) for policy, rule in pairs]
     order = list(Enforcement)
     (state, fact), _ = min(found, key=lambda entry: order.index(entry[0][0]))
     return EnforcementFact(state, fact, tuple(dict.fromkeys(name for _, name in found)))
 
 
 def _general(admission: Admission, policy: AdmissionPolicy, rule: AdmissionRule) -> tuple[Enforcement, str]:
-    off = switched_off(policy, rule, "")
+    off = switched_off(policy, rule)
     if off:
         return Enforcement.AUDIT_ONLY, off
-    hook, absent = engine(admission, policy, CLAIMS, {"kubernetes.io/metadata.name": "any-namespace"})
+    hook, absent = engine(admission, policy, CLAIMS)
+    absent = absent or (everybody_left_out(admission) if is_kyverno(policy) else "")
     if absent:
         return Enforcement.ENGINE_ABSENT, absent
     if hook and admission.kyverno_ready_replicas == 0:
         return Enforcement.ENGINE_ABSENT, f"Policy {policy.name} is there, but no Kyverno pod is ready."
+    unsure = unread(admission, policy)
+    if unsure:
+        return Enforcement.UNKNOWN, f"Policy {policy.name} is there; {unsure}"
+    answer = in_general(policy, rule, CLAIMS)
+    if answer == "narrow":
+        return Enforcement.UNKNOWN, f"Policy {policy.name} is only about some claims: see each claim."
+    if answer != "yes" or (hook and hook.match_conditions):
+        return Enforcement.UNKNOWN, f"Policy {policy.name} has a condition that cannot be judged by reading."
     if (hook and hook.failure_policy == "Ignore") or (policy.failure_policy == "Ignore"):
         return (
             Enforcement.FAILING_OPEN,
             f"Policy {policy.name} denies, but passes everything while its engine fails.",
         )
-    if hook is None and policy.engine.startswith("kyverno") and not policy.generated_native:
-        return Enforcement.UNKNOWN, f"Policy {policy.name} is there; its webhook could not be read."
-    if PRUNE not in rule.condition and rule.condition not in EVERYTHING:
-        return Enforcement.UNKNOWN, f"Policy {policy.name} has a condition that cannot be judged by reading."
     return Enforcement.ENFORCED, f"Policy {policy.name} denies the deletion of protected claims."

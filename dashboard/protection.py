@@ -5,6 +5,7 @@ Sections A1, A2, A6, A7, B and C1 of the domain facts are the specification; doc
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cluster.flux import PRUNE, Kustomization, flux_protected
@@ -62,11 +63,12 @@ def assess(claim: Claim, around: Surroundings, declared: Declared | None = None)
     """Owner, protection a path, weakest path and drift of one claim."""
     owner = owner_of(claim, around)
     drift, drift_fact = _drift(claim, declared)
-    deletion = _kubectl_delete(claim, around)
+    found = () if claim.deleting_at else tuple(_claim_guards(claim, around))
+    deletion = _kubectl_delete(claim, around, found)
     layers = (
         _flux_prune(claim, around, owner, drift),
         deletion,
-        _namespace_delete(claim, around, deletion),
+        _namespace_delete(claim, around, deletion, found),
         _volume_reclaim(claim, around),
     )
     return Assessment(owner, layers, _weakest(layers), drift, drift_fact)
@@ -212,7 +214,7 @@ def _argo(claim: Claim) -> tuple[Protection, str, str]:
 # Deletions through the API -------------------------------------------------------------------------------------------
 
 
-def _kubectl_delete(claim: Claim, around: Surroundings) -> Layer:
+def _kubectl_delete(claim: Claim, around: Surroundings, found: Sequence[Guard]) -> Layer:
     title, command = (
         "kubectl delete",
         f"kubectl delete pvc {claim.name} -n {claim.namespace} --dry-run=server",
@@ -222,7 +224,6 @@ def _kubectl_delete(claim: Claim, around: Surroundings) -> Layer:
         return Layer(
             "kubectl_delete", title, Protection.UNPROTECTED, fact, "Set its volume to Retain now.", command
         )
-    found = _claim_guards(claim, around)
     state, fact = _best(found, around, "No policy is about deleting claims here.")
     beyond = "Asked only at the moment of deletion. Taking the annotation away first is not denied by it."
     lost = _owned_deletion(claim, around)
@@ -237,18 +238,18 @@ def _claim_guards(claim: Claim, around: Surroundings) -> list[Guard]:
     return guards(around.admission, claim, claim.namespace, _namespace_labels(claim.namespace, around))
 
 
-def _namespace_labels(name: str, around: Surroundings) -> dict[str, str]:
+def _namespace_labels(name: str, around: Surroundings) -> Mapping[str, str] | None:
     namespace = around.namespace_by_name.get(name)
-    return {"kubernetes.io/metadata.name": name} | dict(namespace.labels if namespace else {})
+    return namespace.labels if namespace else None
 
 
-def _best(found: list[Guard], around: Surroundings, none: str) -> tuple[Protection, str]:
-    if found:
+def _best(found: Sequence[Guard], around: Surroundings, none: str) -> tuple[Protection, str]:
+    if found and found[0].state != Protection.UNPROTECTED:
         return found[0].state, found[0].fact
     unreadable = [kind for kind in around.admission.unreadable if kind.endswith(("Policy", "Binding"))]
     if unreadable:
         return Protection.UNKNOWN, f"Policies could not be read: {', '.join(unreadable)}."
-    return Protection.UNPROTECTED, none
+    return Protection.UNPROTECTED, found[0].fact if found else none
 
 
 def _owned_deletion(claim: Claim, around: Surroundings) -> str:
@@ -262,8 +263,8 @@ def _owned_deletion(claim: Claim, around: Surroundings) -> str:
     return f"it is deleted with {owner.kind} {owner.name}, which owns it." if owner else ""
 
 
-def _namespace_delete(claim: Claim, around: Surroundings, deletion: Layer) -> Layer:
-    state, fact = _namespace_state(claim, around, deletion)
+def _namespace_delete(claim: Claim, around: Surroundings, deletion: Layer, found: Sequence[Guard]) -> Layer:
+    state, fact = _namespace_state(claim, around, deletion, found)
     pruned = _namespace_pruned(claim.namespace, around)
     if pruned:
         fact = f"{fact} {pruned}"
@@ -272,32 +273,40 @@ def _namespace_delete(claim: Claim, around: Surroundings, deletion: Layer) -> La
     return Layer("namespace_delete", "Namespace delete", state, fact, beyond, command)
 
 
-def _namespace_state(claim: Claim, around: Surroundings, deletion: Layer) -> tuple[Protection, str]:
+def _namespace_state(
+    claim: Claim, around: Surroundings, deletion: Layer, found: Sequence[Guard]
+) -> tuple[Protection, str]:
     namespace = around.namespace_by_name.get(claim.namespace)
     if namespace is None:
         return Protection.UNKNOWN, "The namespace was not seen."
     if namespace.phase == "Terminating" or namespace.deleting:
         return Protection.UNPROTECTED, "The namespace is being deleted now."
-    found = guards(around.admission, namespace, namespace.name, _namespace_labels(namespace.name, around))
-    if found and found[0].state == Protection.PROTECTED:
-        return Protection.PROTECTED, f"The namespace itself is guarded. {found[0].fact}"
-    held = [g for g in _claim_guards(claim, around) if g.state in {Protection.PROTECTED, Protection.PARTIAL}]
-    if not held or claim.deleting:
-        return Protection.UNPROTECTED, "Deleting the namespace deletes the claim: nothing denies either."
+    own = guards(around.admission, namespace, namespace.name, _namespace_labels(namespace.name, around))
+    state, fact = _best(own, around, "Deleting the namespace deletes the claim: nothing denies either.")
+    if state == Protection.PROTECTED:
+        return Protection.PROTECTED, f"The namespace itself is guarded. {fact}"
+    held = [g for g in found if g.state in {Protection.PROTECTED, Protection.PARTIAL}]
     if any(guard.stops_system for guard in held):
         return (
             Protection.PARTIAL,
             f"The namespace may be deleted; the claim stays ({deletion.fact}), but everything else in it goes, and it hangs.",
         )
-    if all(guard.stops_system is None for guard in held):
+    if state == Protection.PARTIAL:
+        return Protection.PARTIAL, f"The namespace itself is guarded, but not wholly. {fact}"
+    if any(guard.stops_system is None for guard in held):
         return (
             Protection.UNKNOWN,
-            "Whether the policy engine also stops the namespace controller could not be read.",
+            "Whether the policy also stops the namespace controller cannot be told from what was read.",
         )
-    return (
-        Protection.UNPROTECTED,
-        "The policy engine lets the namespace controller pass: the claim goes with its namespace.",
-    )
+    unknown = next((guard for guard in found if guard.state == Protection.UNKNOWN), None)
+    if state == Protection.UNKNOWN or unknown:
+        return Protection.UNKNOWN, fact if state == Protection.UNKNOWN else unknown.fact if unknown else ""
+    if held:
+        return (
+            Protection.UNPROTECTED,
+            "The policy engine lets the namespace controller pass: the claim goes with its namespace.",
+        )
+    return Protection.UNPROTECTED, "Deleting the namespace deletes the claim: nothing denies either."
 
 
 def _namespace_pruned(name: str, around: Surroundings) -> str:

@@ -18,7 +18,8 @@ from audit.trail import Actor, record
 from cluster.flux import flux_protected
 from cluster.policies import Admission, AdmissionPolicy, AdmissionRule, ProbeAnswer
 from dashboard import models
-from dashboard.admission import CLAIMS, enforcement, engine, for_some, switched_off
+from dashboard.admission import enforcement, engine, switched_off
+from dashboard.judging import CLAIMS, in_general
 from dashboard.states import Answer, CheckKind, Enforcement, Protection, RunState
 
 
@@ -139,10 +140,10 @@ def policy_findings(admission: Admission) -> list[Finding]:
     ]
     for policy in admission.policies:
         for rule in policy.rules:
-            if for_some(policy, rule):
-                continue
             kinds = [kind for kind in (CLAIMS, "Namespace") if rule.about(kind, "DELETE")]
-            findings += [_rule_finding(admission, policy, rule, kind) for kind in kinds]
+            guarding = [kind for kind in kinds if in_general(policy, rule, kind) not in {"people", "no"}]
+            made = [_rule_finding(admission, policy, rule, kind) for kind in guarding]
+            findings += [finding for finding in made if finding not in findings]
     return findings + _exclusions(admission)
 
 
@@ -156,24 +157,33 @@ def _policy_advice(state: Enforcement) -> str:
 
 
 def _rule_finding(admission: Admission, policy: AdmissionPolicy, rule: AdmissionRule, kind: str) -> Finding:
-    off = switched_off(policy, rule, "")
-    _, absent = engine(admission, policy, kind, {"kubernetes.io/metadata.name": "any-namespace"})
+    off = switched_off(policy, rule)
+    _, absent = engine(admission, policy, kind)
     problem = off or absent
+    understood = in_general(policy, rule, kind) == "yes"
     what = "deleting claims" if kind == CLAIMS else "deleting namespaces"
     notes = [f"Failure policy {policy.failure_policy}."]
-    notes += [f"Leaves out: {rule.exclude_json}."] if rule.exclude_json else []
+    notes += [] if understood else ["Whom or what it holds for cannot be judged by reading: see the probe."]
+    notes += [f"Leaves out: {rule.leaves_out}."] if rule.leaves_out else []
     notes += [f"Warning: {warning}" for warning in policy.warnings]
+    verdict = "Does not deny" if problem else "Denies" if understood else "May deny"
     return Finding(
         check=CheckKind.POLICY,
-        answer=Answer.FAIL
-        if problem
-        else (Answer.WARN if rule.exclude_json or policy.warnings else Answer.PASS),
+        answer=_rule_answer(problem, understood, clean=not (rule.leaves_out or policy.warnings)),
         subject=f"{policy.name}/{rule.name}",
-        title=f"{'Does not deny' if problem else 'Denies'} {what}",
+        title=f"{verdict} {what}",
         detail=" ".join([problem, *notes]).strip(),
         facts={"engine": policy.engine, "condition": rule.condition},
         command=f"kubectl get {policy.kind.lower()} {policy.name} -o yaml",
     )
+
+
+def _rule_answer(problem: str, understood: bool, *, clean: bool) -> Answer:
+    if problem:
+        return Answer.FAIL
+    if not understood:
+        return Answer.UNKNOWN
+    return Answer.PASS if clean else Answer.WARN
 
 
 EXCEPTION_FROM = "Exception from "

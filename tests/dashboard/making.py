@@ -14,7 +14,7 @@ from cluster.flux import (
     InventoryEntry,
     Kustomization,
 )
-from cluster.policies import Admission, AdmissionPolicy, AdmissionRule, Webhook
+from cluster.policies import Admission, AdmissionPolicy, AdmissionRule, Match, Webhook
 from cluster.values import Claim, ClaimRef, Namespace, OwnerReference, Ref, Volume, Workload
 from dashboard.ownership import Surroundings
 
@@ -34,9 +34,16 @@ DEFAULT_FILTERS = (
     ),
     *("[ReplicaSet/*,*,*]", "[ConfigMap,kyverno,kyverno]", "[*/*,kyverno,*]"),
 )
-CONDITION = json.dumps(
-    {"deny": {"key": f"request.oldObject.metadata.annotations.\"{PRUNE}\" || ''", "value": "disabled"}}
-)
+
+
+def deny(*keys: str, operator: str = "Equals", value: Any = "disabled") -> str:
+    """A Kyverno rule that denies where one of the variables has the value."""
+    entries = [{"key": "{{ " + key + " }}", "operator": operator, "value": value} for key in keys]
+    return json.dumps({"deny": {"any": entries}})
+
+
+ANNOTATION = f"request.oldObject.metadata.annotations.\"{PRUNE}\" || ''"
+CONDITION = deny(ANNOTATION)
 
 
 def claim(**fields: Any) -> Claim:
@@ -82,11 +89,20 @@ def stateful_set(**fields: Any) -> Workload:
     return replace(made, **fields)
 
 
-def rule(**fields: Any) -> AdmissionRule:
-    made = AdmissionRule(
-        "protect", ("PersistentVolumeClaim",), ("DELETE",), enforces=True, condition=CONDITION
-    )
+def rule(
+    kinds: tuple[str, ...] = ("PersistentVolumeClaim",),
+    operations: tuple[str, ...] = ("DELETE",),
+    namespaces: tuple[str, ...] = (),
+    **fields: Any,
+) -> AdmissionRule:
+    match = Match(kinds, operations, namespaces=namespaces)
+    made = AdmissionRule("protect", (match,), enforces=True, sort="deny", condition=CONDITION)
     return replace(made, **fields)
+
+
+def exclude(**fields: Any) -> dict[str, Any]:
+    """An exclude block of one entry, as fields of a rule."""
+    return {"excludes": ((Match(**fields),),), "leaves_out": json.dumps(fields)}
 
 
 def policy(*rules: AdmissionRule, **fields: Any) -> AdmissionPolicy:
@@ -100,7 +116,7 @@ def policy(*rules: AdmissionRule, **fields: Any) -> AdmissionPolicy:
 
 
 def native(**fields: Any) -> AdmissionPolicy:
-    return replace(policy(), engine="native-policy", ready=None, **fields)
+    return replace(policy(), engine="native-policy", ready=None, **fields)  # its rule stands for one in CEL
 
 
 def webhook(**fields: Any) -> Webhook:

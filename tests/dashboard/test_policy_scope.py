@@ -2,77 +2,26 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 import yaml
 
 from cluster import decode_policies
-from cluster.decode_policies import PolicyW
-from cluster.kinds import Resource
-from cluster.policies import AdmissionPolicy
 from dashboard.admission import enforcement
 from dashboard.protection import assess
 from dashboard.states import Enforcement, Protection
 from tests.dashboard import making as make
-
-KEY = "kustomize.toolkit.fluxcd.io/prune"
-GROUP = "admissionregistration.k8s.io"
-POLICY = Resource(GROUP, "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies", False)
-BINDING = Resource(
-    GROUP, "v1", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", False
+from tests.dashboard.policy_making import (
+    BINDING,
+    CLAIMS_DELETED,
+    CLUSTER_POLICY,
+    KEY,
+    POLICY,
+    kyverno,
+    native,
+    state,
+    wire,
 )
-CLUSTER_POLICY = Resource("kyverno.io", "v1", "ClusterPolicy", "clusterpolicies", False)
-PROTECTS = (
-    f"!('{KEY}' in oldObject.metadata.annotations && oldObject.metadata.annotations['{KEY}'] == 'disabled')"
-)
-
-
-def wire(data: dict[str, Any]) -> PolicyW:
-    return msgspec.convert(data, PolicyW)
-
-
-def native(spec: dict[str, Any] | None = None, *bindings: dict[str, Any]) -> AdmissionPolicy:
-    """Guards annotated claims; by default bound to everything."""
-    rule = {"operations": ["DELETE"], "resources": ["persistentvolumeclaims"]}
-    policy = {
-        "matchConstraints": {"resourceRules": [rule]},
-        "validations": [{"expression": PROTECTS}],
-        **(spec or {}),
-    }
-    made = decode_policies.native_policy(wire({"metadata": {"name": "keep"}, "spec": policy}), POLICY)
-    found = [
-        decode_policies.binding(
-            wire(
-                {
-                    "metadata": {"name": "keep"},
-                    "spec": {"policyName": "keep", "validationActions": ["Deny"], **each},
-                }
-            ),
-            BINDING,
-        )
-        for each in bindings or ({},)
-    ]
-    return decode_policies.bound(made, found)
-
-
-def kyverno(match: dict[str, Any], **rule: Any) -> AdmissionPolicy:
-    deny = {"conditions": {"any": [{"key": f"{{{{ annotations.{KEY} }}}}", "value": "disabled"}]}}
-    one = {
-        "name": "keep",
-        "match": match,
-        "validate": {"failureAction": "Enforce", "deny": deny},
-        **rule,
-    }
-    data = {"metadata": {"name": "keep"}, "spec": {"rules": [one]}}
-    return decode_policies.kyverno_policy(wire(data), CLUSTER_POLICY)
-
-
-def state(policy: AdmissionPolicy, **claim: Any) -> Protection:
-    around = make.around(admission=make.admission(policies=(policy,)))
-    return assess(make.claim(**claim), around).layer("kubectl_delete").state
-
 
 PROD = {"matchLabels": {"env": "prod"}}
 HERE = {"matchLabels": {"kubernetes.io/metadata.name": "media"}}
@@ -90,9 +39,7 @@ HERE = {"matchLabels": {"kubernetes.io/metadata.name": "media"}}
             native(
                 {
                     "matchConstraints": {
-                        "resourceRules": [
-                            {"operations": ["DELETE"], "resources": ["persistentvolumeclaims"]}
-                        ],
+                        "resourceRules": [CLAIMS_DELETED],
                         "namespaceSelector": HERE,
                     }
                 },
@@ -100,7 +47,7 @@ HERE = {"matchLabels": {"kubernetes.io/metadata.name": "media"}}
             ),
             Protection.UNPROTECTED,
         ),
-        (native(None, {"matchResources": {"objectSelector": PROD}}), Protection.PARTIAL),
+        (native(None, {"matchResources": {"objectSelector": PROD}}), Protection.UNPROTECTED),
         (
             native({"matchConditions": [{"name": "x", "expression": "request.userInfo.username != 'flux'"}]}),
             Protection.PARTIAL,
@@ -108,18 +55,22 @@ HERE = {"matchLabels": {"kubernetes.io/metadata.name": "media"}}
         (kyverno({"any": [{"resources": {"kinds": ["PersistentVolumeClaim"]}}]}), Protection.PROTECTED),
         (
             kyverno({"any": [{"resources": {"kinds": ["PersistentVolumeClaim"], "selector": PROD}}]}),
-            Protection.UNKNOWN,
+            Protection.UNPROTECTED,
         ),
         (
             kyverno(
                 {"any": [{"resources": {"kinds": ["PersistentVolumeClaim"]}, "clusterRoles": ["intern"]}]}
             ),
-            Protection.PARTIAL,
+            Protection.UNPROTECTED,
         ),
         (
             kyverno(
                 {"any": [{"resources": {"kinds": ["PersistentVolumeClaim"]}}]},
-                preconditions={"all": [{"key": "{{ request.userInfo.groups }}", "value": "sre"}]},
+                preconditions={
+                    "all": [
+                        {"key": "{{ request.userInfo.groups }}", "operator": "AllNotIn", "value": ["sre"]}
+                    ]
+                },
             ),
             Protection.PARTIAL,
         ),
@@ -140,3 +91,17 @@ def test_the_fences_around_holdfast_itself_protect_no_claim(repository_root: Pat
     assert enforcement(admission).state == Enforcement.NO_POLICY, json.dumps(enforcement(admission).fact)
     layer = assess(make.claim(), make.around(admission=admission)).layer("kubectl_delete")
     assert layer.state == Protection.UNPROTECTED, layer.fact
+
+
+@pytest.mark.parametrize("pairs", [{"annotations": make.DISABLED, "labels": {}}, {"annotations": {}}])
+@pytest.mark.parametrize("value", ["disabled", "Disabled"])
+def test_the_policy_of_the_pattern_protects_by_annotation_and_by_label(repository_root, pairs, value):
+    path = "sandbox/scenario/fleet/infrastructure/policies/prevent-protected-pvc-deletion.yaml"
+    policy = decode_policies.kyverno_policy(
+        wire(yaml.safe_load((repository_root / path).read_text())), CLUSTER_POLICY
+    )
+    carried = {"labels": {KEY: value}, **pairs}
+    carried["annotations"] = dict.fromkeys(carried["annotations"], value)
+    assert state(policy, **carried) == Protection.PROTECTED
+    assert state(policy, labels={}, annotations={}) == Protection.UNPROTECTED
+    assert enforcement(make.admission(policies=(policy,))).state == Enforcement.ENFORCED

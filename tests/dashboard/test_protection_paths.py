@@ -120,7 +120,7 @@ def test_helm_ignores_the_annotation_of_flux():
         (make.admission(webhooks=()), BAD, "engine is absent"),
         (
             make.admission(webhooks=(), unreadable=("ValidatingWebhookConfiguration",)),
-            PART,
+            UNSURE,
             "could not be read",
         ),
         (
@@ -137,7 +137,7 @@ def test_helm_ignores_the_annotation_of_flux():
         (make.admission(kyverno_ready_replicas=0), PART, "outage"),
         (
             make.admission(webhooks=(make.webhook(failure_policy="Ignore"),), kyverno_ready_replicas=0),
-            PART,
+            BAD,
             "lets everything pass",
         ),
         (make.admission(policies=(make.policy(make.rule(enforces=False)),)), BAD, "only audits"),
@@ -170,11 +170,15 @@ def test_helm_ignores_the_annotation_of_flux():
             GOOD,
             "denies",
         ),
-        (make.admission(policies=(make.policy(make.rule(exclude_namespaces=("media",))),)), BAD, "excluded"),
+        (
+            make.admission(policies=(make.policy(make.rule(**make.exclude(namespaces=("media",)))),)),
+            BAD,
+            "excluded",
+        ),
         (
             make.admission(
                 policies=(
-                    make.policy(make.rule(exclude_json='{"any":[{"clusterRoles":["cluster-admin"]}]}')),
+                    make.policy(make.rule(**make.exclude(people_json='{"clusterRoles":["cluster-admin"]}'))),
                 )
             ),
             PART,
@@ -200,11 +204,11 @@ def test_helm_ignores_the_annotation_of_flux():
             "out",
         ),
         (
-            make.admission(policies=(make.policy(make.rule(condition='{"deny":{"key":"other"}}')),)),
+            make.admission(policies=(make.policy(make.rule(condition=make.deny("other || ''"))),)),
             UNSURE,
             "Probe",
         ),
-        (make.admission(policies=(make.policy(make.rule(condition="")),)), GOOD, "denies"),
+        (make.admission(policies=(make.policy(make.rule(sort="everything")),)), GOOD, "denies"),
         (make.admission(policies=(make.native(),), webhooks=(), kyverno_ready_replicas=0), GOOD, "denies"),
         (make.admission(policies=(make.native(failure_policy="Ignore"),), webhooks=()), PART, "fail open"),
         (make.admission(policies=(make.native(rules=(make.rule(enforces=False),)),)), BAD, "no binding"),
@@ -224,8 +228,8 @@ def test_kubectl_delete_is_denied_only_where_a_policy_is_there_running_enforcing
     [
         ({}, {}, make.CONDITION, BAD),
         ({KEY + "prune": "enabled"}, {}, make.CONDITION, BAD),
-        ({KEY + "prune": "Disabled"}, {}, make.CONDITION, UNSURE),
-        ({KEY + "prune": "Disabled"}, {}, make.CONDITION.replace("||", "| to_lower(@) ||"), GOOD),
+        ({KEY + "prune": "Disabled"}, {}, make.CONDITION, BAD),
+        ({KEY + "prune": "Disabled"}, {}, make.deny(f"to_lower({make.ANNOTATION})"), GOOD),
         ({}, {KEY + "prune": "disabled"}, make.CONDITION, BAD),
         ({}, {KEY + "prune": "disabled"}, make.CONDITION.replace("annotations", "labels"), GOOD),
     ],
@@ -254,7 +258,7 @@ def test_a_claim_in_deletion_is_unprotected_whatever_the_policy():
         (
             {
                 "policies": (
-                    make.policy(make.rule(kinds=("PersistentVolumeClaim", "Namespace"), condition="")),
+                    make.policy(make.rule(kinds=("PersistentVolumeClaim", "Namespace"), sort="everything")),
                 )
             },
             GOOD,
