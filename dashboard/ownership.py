@@ -23,6 +23,7 @@ HELM_NAME = "meta.helm.sh/release-name"
 HELM_NAMESPACE = "meta.helm.sh/release-namespace"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 ARGO_TRACKING = "argocd.argoproj.io/tracking-id"
+ELSEWHERE = "It was deleted, or it lives in another cluster and applies the claim from there."
 Key = tuple[str, str]  # namespace, name
 
 
@@ -84,12 +85,16 @@ class Surroundings:
 
 @dataclass(frozen=True)
 class OwnerFact:
-    """`kind` is what pages show; namespace and name say which; `detail` is how it is known."""
+    """`kind` is what pages show; namespace and name say which; `detail` is how it is known.
+
+    `seen` is False where only labels name the owner, and what it would do with the claim was not read.
+    """
 
     kind: Owner
     namespace: str = ""
     name: str = ""
     detail: str = ""
+    seen: bool = True
 
 
 def labelled_kustomization(claim: Claim) -> Key | None:
@@ -111,22 +116,28 @@ def owner_of(claim: Claim, around: Surroundings) -> OwnerFact:
         if found:
             return found
     key = labelled_kustomization(claim)
-    if key and "Kustomization" in around.unreadable:
-        return OwnerFact(
-            Owner.KUSTOMIZATION,
-            *key,
-            detail="Its labels say so; Kustomizations may not be read to confirm it.",
-        )
     if key:
-        return OwnerFact(Owner.ORPHAN, *key, detail=_orphan_detail(key, around))
+        return _by_labels(claim, key, around)
     return OwnerFact(Owner.NOBODY, detail="No label, inventory, template or owner reference names a maker.")
 
 
-def _orphan_detail(key: Key, around: Surroundings) -> str:
+def _by_labels(claim: Claim, key: Key, around: Surroundings) -> OwnerFact:
+    """Of a claim that no Kustomization of this cluster holds. One of another cluster may: its inventory is there."""
     where = f"{key[0]}/{key[1]}"
-    if key not in around.kustomization_by_key:
-        return f"Its labels name Kustomization {where}, which does not exist. Flux will neither change nor delete it."
-    return f"Its labels name Kustomization {where}, whose inventory does not hold it. Flux will neither change nor delete it."
+    named = around.kustomization_by_key.get(key)
+    if "Kustomization" in around.unreadable:
+        detail = "Its labels say so; Kustomizations may not be read to confirm it."
+    elif named is None:
+        detail = f"Its labels name Kustomization {where}, which is not in this cluster. {ELSEWHERE}"
+    elif named.remote and named.holds(KIND, claim.namespace, claim.name):
+        detail = f"Kustomization {where} holds a claim of this name, and applies by a kubeconfig: to which cluster is not known here."
+    else:
+        return OwnerFact(
+            Owner.ORPHAN,
+            *key,
+            detail=f"Its labels name Kustomization {where}, whose inventory does not hold it. Flux will neither change nor delete it.",
+        )
+    return OwnerFact(Owner.KUSTOMIZATION, *key, detail=detail, seen=False)
 
 
 def _by_flux(claim: Claim, around: Surroundings) -> OwnerFact | None:
@@ -151,14 +162,17 @@ def _by_helm_release(claim: Claim, around: Surroundings) -> OwnerFact | None:
     name, namespace = claim.labels.get(HELM_OWNER_NAME), claim.labels.get(HELM_OWNER_NAMESPACE)
     if not name or not namespace or around.makers(claim):
         return None
+    where = f"{namespace}/{name}"
     release = around.helm_release_by_key.get((namespace, name))
+    if "HelmRelease" in around.unreadable:
+        detail = "Its labels say so; HelmReleases may not be read to confirm it."
+        return OwnerFact(Owner.HELM_RELEASE, namespace, name, detail, seen=False)
     if release is None:
-        return OwnerFact(
-            Owner.ORPHAN,
-            namespace,
-            name,
-            f"Its labels name HelmRelease {namespace}/{name}, which does not exist.",
-        )
+        detail = f"Its labels name HelmRelease {where}, which is not in this cluster. {ELSEWHERE}"
+        return OwnerFact(Owner.HELM_RELEASE, namespace, name, detail, seen=False)
+    if release.remote:
+        detail = f"Its labels name HelmRelease {where}, which applies by a kubeconfig: to which cluster is not known here."
+        return OwnerFact(Owner.HELM_RELEASE, namespace, name, detail, seen=False)
     held = [
         e for e in release.inventory if (e.kind, e.namespace, e.name) == (KIND, claim.namespace, claim.name)
     ]
@@ -167,7 +181,7 @@ def _by_helm_release(claim: Claim, around: Surroundings) -> OwnerFact | None:
             Owner.ORPHAN,
             namespace,
             name,
-            f"Its labels name HelmRelease {namespace}/{name}, whose inventory does not hold it.",
+            f"Its labels name HelmRelease {where}, whose inventory does not hold it.",
         )
     proof = (
         "Labels and inventory agree."

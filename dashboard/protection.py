@@ -141,12 +141,12 @@ def _nobody_prunes(claim: Claim, around: Surroundings, owner: OwnerFact) -> tupl
 def _kustomization(
     claim: Claim, around: Surroundings, owner: OwnerFact, drift: Drift
 ) -> tuple[Protection, str, str]:
-    holder = around.kustomization_by_key.get((owner.namespace, owner.name))
+    holder = around.kustomization_by_key.get((owner.namespace, owner.name)) if owner.seen else None
     name = f"Kustomization {owner.namespace}/{owner.name}"
     beyond = "Flux prune only. People, the namespace's deletion and a spec.force change do not ask for it."
     pair = flux_protected(claim.labels, claim.annotations)
     if holder is None:
-        return Protection.UNKNOWN, owner.detail, beyond
+        return *_unseen(pair, owner), beyond
     if pair:
         where, key, value = pair
         fact = f"The {where} {key}: {value} is on the live object; {name} skips its deletion."
@@ -174,6 +174,20 @@ def _kustomization(
     )
 
 
+def _unseen(pair: tuple[str, str, str] | None, owner: OwnerFact) -> tuple[Protection, str]:
+    """Of a Kustomization that was not read: Flux asks the live claim, whichever cluster it runs in."""
+    if pair is None:
+        return Protection.UNKNOWN, owner.detail
+    where, key, value = pair
+    fact = f"The {where} {key}: {value} is on the live object; Flux skips its deletion, whoever holds it. {owner.detail}"
+    if key != PRUNE:
+        return Protection.PROTECTED, fact
+    return (
+        Protection.PARTIAL,
+        f"{fact} But whether force is on there, which deletes all the same, was not read.",
+    )
+
+
 def _weak_annotation(claim: Claim, holder: Kustomization, key: str, drift: Drift) -> str:
     if drift == Drift.CLUSTER_ONLY:
         return "Git does not have it: the next correction takes it away."
@@ -195,6 +209,8 @@ def _helm(claim: Claim, owner: OwnerFact) -> tuple[Protection, str, str]:
             fact,
             "An uninstall reads the stored manifest instead, which was not seen. " + beyond,
         )
+    if not owner.seen:
+        return Protection.UNKNOWN, owner.detail, beyond
     return Protection.UNPROTECTED, f"{name} deletes it when it is uninstalled or the chart drops it.", beyond
 
 

@@ -1,11 +1,14 @@
 """Who owns a claim: labels and inventory, else an orphan (A3 of the domain facts)."""
 
+from dataclasses import replace
+
 import pytest
 
 from cluster.base import Ref
 from cluster.flux import HelmRelease, InventoryEntry, parse_inventory_id
 from dashboard.ownership import owner_of
-from dashboard.states import Owner
+from dashboard.protection import assess
+from dashboard.states import Owner, Protection
 from tests.dashboard import making as make
 
 
@@ -20,9 +23,22 @@ def release(*inventory: InventoryEntry) -> HelmRelease:
     [
         (make.claim(), make.around(), Owner.KUSTOMIZATION, "apps"),
         (make.claim(), make.around(kustomizations=(make.kustomization(inventory=()),)), Owner.ORPHAN, "apps"),
-        (make.claim(), make.around(kustomizations=()), Owner.ORPHAN, "apps"),
+        # It may live in another cluster, and apply the claim from there.
+        (make.claim(), make.around(kustomizations=()), Owner.KUSTOMIZATION, "apps"),
+        (
+            make.claim(),
+            make.around(kustomizations=(make.kustomization(remote=True),)),
+            Owner.KUSTOMIZATION,
+            "apps",
+        ),
+        (
+            make.claim(),
+            make.around(kustomizations=(make.kustomization(remote=True, inventory=()),)),
+            Owner.ORPHAN,
+            "apps",
+        ),
         (make.claim(labels={}), make.around(kustomizations=()), Owner.NOBODY, ""),
-        (make.claim(labels=make.HELM_OWNED), make.around(kustomizations=()), Owner.ORPHAN, "redis"),
+        (make.claim(labels=make.HELM_OWNED), make.around(kustomizations=()), Owner.HELM_RELEASE, "redis"),
         (
             make.claim(labels=make.HELM_OWNED),
             make.around(kustomizations=(), helm_releases=(release(),)),
@@ -97,6 +113,31 @@ def release(*inventory: InventoryEntry) -> HelmRelease:
 def test_the_owner_is_who_would_make_or_delete_it_again(claim, around, kind, name):
     found = owner_of(claim, around)
     assert (found.kind, found.name) == (kind, name), found.detail
+
+
+@pytest.mark.parametrize("unreadable", [(), ("Kustomization", "HelmRelease")])
+@pytest.mark.parametrize(
+    ("claim", "expected"),
+    [
+        ({"annotations": {}}, Protection.UNKNOWN),
+        ({"annotations": make.DISABLED}, Protection.PARTIAL),
+        ({"annotations": {"kustomize.toolkit.fluxcd.io/reconcile": "disabled"}}, Protection.PROTECTED),
+        ({"labels": make.HELM_OWNED}, Protection.UNKNOWN),
+        ({"labels": make.HELM_OWNED, "annotations": {"helm.sh/resource-policy": "keep"}}, Protection.PARTIAL),
+    ],
+)
+def test_an_owner_that_was_not_seen_may_still_delete_the_claim(claim, expected, unreadable):
+    around = make.around(kustomizations=(), helm_releases=(), unreadable=unreadable)
+    found = assess(make.claim(**claim), around)
+    assert found.owner.kind in {Owner.KUSTOMIZATION, Owner.HELM_RELEASE}
+    assert found.layer("flux_prune").state == expected, found.layer("flux_prune").fact
+
+
+def test_a_release_that_applies_to_another_cluster_is_not_known_to_hold_the_claim():
+    remote = replace(release(make.ENTRY), remote=True)
+    around = make.around(kustomizations=(), helm_releases=(remote,))
+    found = assess(make.claim(labels=make.HELM_OWNED), around)
+    assert found.layer("flux_prune").state == Protection.UNKNOWN
 
 
 @pytest.mark.parametrize(

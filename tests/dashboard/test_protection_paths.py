@@ -53,7 +53,7 @@ def test_flux_prune_reads_three_keys_as_label_or_annotation_in_any_case(labels, 
         ({"prune": False}, PART),
         ({"suspended": True}, BAD),
         ({"inventory": ()}, NONE),
-        ({"remote": True}, NONE),
+        ({"remote": True}, UNSURE),
     ],
 )
 def test_flux_prune_of_an_unannotated_claim_depends_on_its_kustomization(kustomization, expected):
