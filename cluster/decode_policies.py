@@ -9,7 +9,14 @@ from typing import Any
 from msgspec import field
 
 from cluster.decode import meta
-from cluster.decode_rules import cel_rules, kyverno_rules, resource_excludes, resource_matches, text
+from cluster.decode_rules import (
+    cel_rules,
+    kyverno_rules,
+    kyverno_ways,
+    resource_excludes,
+    resource_matches,
+    text,
+)
 from cluster.kinds import Resource
 from cluster.policies import (
     AdmissionPolicy,
@@ -165,5 +172,11 @@ def exception(item: PolicyW, resource: Resource) -> PolicyException:
         policies=tuple(
             (e.get("policyName") or e.get("name") or "", tuple(e.get("ruleNames") or ())) for e in entries
         ),
+        # One from a policy in CEL holds for all that its conditions are true for.
+        matches=((Match(),),)
+        if resource.group == "policies.kyverno.io"
+        else kyverno_ways(item.spec.get("match")),
+        match_conditions=tuple(one.get("expression", "") for one in item.spec.get("matchConditions") or ()),
+        unread=bool(item.spec.get("conditions") or item.spec.get("podSecurity")),
         match_json=text(item.spec.get("match") or item.spec.get("matchConditions")),
     )

@@ -93,6 +93,8 @@ def kyverno_rules(rule: Tree, spec: Tree, own_namespace: str) -> list[AdmissionR
         *(() if own else overrides(spec.get("validationFailureActionOverrides"))),
     )
     sort, condition = _sort(validate)
+    if spec.get("applyRules") == "One" and rule is not spec["rules"][0] and sort != "never":
+        sort = "unclear"  # another rule may be applied in its place
     before = rule.get("preconditions")
     if sort == "deny" or (sort == "everything" and before):
         sort = "deny"

@@ -143,6 +143,9 @@ class PolicyException(Object):
     policies: tuple[
         tuple[str, tuple[str, ...]], ...
     ] = ()  # (name or namespace/name of the policy, rule names)
+    matches: tuple[tuple[Match, ...], ...] = ()  # any of them; all matches of one
+    match_conditions: tuple[str, ...] = ()  # CEL, of an exception from a policy in CEL
+    unread: bool = False  # it has conditions that are not read here
     match_json: str = ""
 
 

@@ -13,6 +13,7 @@ from cluster.flux import PRUNE
 from cluster.policies import Admission, AdmissionPolicy, AdmissionRule, Webhook
 from cluster.values import Object
 from dashboard.askers import CONTROLLERS, EVERYONE, SOMEBODY, Asker, harmless
+from dashboard.conditions import Deletion
 from dashboard.judging import (
     ANYWHERE,
     CLAIMS,
@@ -20,6 +21,7 @@ from dashboard.judging import (
     asked_by,
     condition,
     denies,
+    excepted,
     excluded,
     in_general,
     is_kyverno,
@@ -27,7 +29,7 @@ from dashboard.judging import (
     reaches,
     selects,
 )
-from dashboard.logic import Known, every
+from dashboard.logic import Known, every, negated
 from dashboard.states import Enforcement, Protection
 
 PLURALS = {CLAIMS: "persistentvolumeclaims", "Namespace": "namespaces"}
@@ -76,8 +78,16 @@ def _guard(
     if state in {Protection.PROTECTED, Protection.PARTIAL}:
         hook, _ = engine(admission, policy, obj.kind, place, obj)
         answers = {
-            _looked_at(admission, policy, asker)
-            and denies(policy, rule, asked_by(obj, place, asker), place, hook)
+            every(
+                [
+                    _looked_at(admission, policy, asker),
+                    denies(policy, rule, asked_by(obj, place, asker), place, hook),
+                    *map(
+                        negated,
+                        _exceptions(admission, policy, rule, asked_by(obj, place, asker), place).values(),
+                    ),
+                ]
+            )
             for asker in CONTROLLERS
         }
         stops = answers.pop() if len(answers) == 1 else None
@@ -109,6 +119,12 @@ def _verdict(
     absent = absent or (_passed_over(admission, policy, obj, place.name) if is_kyverno(policy) else "")
     if absent:
         return Protection.UNPROTECTED, absent
+    spared = _exceptions(admission, policy, rule, asked, place)
+    if True in spared.values():
+        return (
+            Protection.UNPROTECTED,
+            f"A PolicyException takes it out of policy {policy.name}: {_names(spared)}.",
+        )
     if condition(rule, asked_by(obj, place, None)) is False:
         return Protection.UNPROTECTED, f"{name} guards only what carries {PRUNE}: disabled; this does not."
     everybody = denies(policy, rule, asked_by(obj, place, None), place, hook)
@@ -119,12 +135,38 @@ def _verdict(
     if answer is None:
         return Protection.UNKNOWN, f"{name} has a condition that cannot be judged by reading. Probe it."
     unsure = _unsure(admission, policy, rule, place, hook)
+    if spared:
+        unsure = (
+            f"whether a PolicyException takes this claim out cannot be judged by reading: {_names(spared)}."
+        )
     if unsure:
         return Protection.UNKNOWN, f"{name} denies the deletion, but {unsure}"
+    some_spared = _exceptions(admission, policy, rule, asked_by(obj, place, None), place)
+    if some_spared:
+        return (
+            Protection.PARTIAL,
+            f"{name} denies the deletion, but a PolicyException spares some people: {_names(some_spared)}.",
+        )
     weak = _weakness(admission, policy, hook) or _people(rule, everybody) or _mixed(policy, place)
     if weak:
         return Protection.PARTIAL, f"{name} denies the deletion, but {weak}"
     return Protection.PROTECTED, f"{name} denies the deletion."
+
+
+def _exceptions(
+    admission: Admission, policy: AdmissionPolicy, rule: AdmissionRule, deletion: Deletion, place: Place
+) -> dict[str, Known]:
+    """Exceptions that take the deletion out of the rule, or may."""
+    if policy.engine not in EXCEPTIONS:
+        return {}
+    found = {
+        f"{e.namespace}/{e.name}": excepted(policy, rule, e, deletion, place) for e in admission.exceptions
+    }
+    return {name: answer for name, answer in found.items() if answer is not False}
+
+
+def _names(spared: Mapping[str, Known]) -> str:
+    return ", ".join(spared)
 
 
 def _enforces(rule: AdmissionRule, place: Place) -> Known:
@@ -191,10 +233,13 @@ def kyverno_down(admission: Admission, hooks: list[Webhook]) -> bool:
 
 
 def _carries(hook: Webhook, policy: AdmissionPolicy) -> bool:
-    """Kyverno's own; of the fine-grained ones, which are each for one policy, that of this policy."""
+    """Kyverno's own, for policies of this kind; of the fine-grained ones, which are each for one policy, that of this policy."""
     if "kyverno" not in hook.webhook and "kyverno" not in hook.name:
         return False
-    return "finegrained" not in hook.webhook or policy.name in hook.webhook
+    if ("vpol." in hook.webhook) != (policy.engine == "kyverno-validating-policy"):
+        return False
+    _, one, whose = hook.webhook.partition("finegrained-")
+    return not one or whose in {policy.name, f"{policy.namespace}-{policy.name}"}
 
 
 def _selected(hook: Webhook, place: Place, obj: Object | None) -> Known:
@@ -263,12 +308,6 @@ def _weakness(admission: Admission, policy: AdmissionPolicy, hook: Webhook | Non
         return "its webhook fails open: while the engine is away, everything passes."
     if policy.engine == "native-policy" and policy.failure_policy == "Ignore":
         return "its expressions fail open: an error in them lets everything pass."
-    names = {policy.name, f"{policy.namespace}/{policy.name}"}
-    excepted = policy.engine in EXCEPTIONS and [
-        e.name for e in admission.exceptions if any(like_any(n, [p]) for p, _ in e.policies for n in names)
-    ]
-    if excepted:
-        return f"there is a PolicyException: {', '.join(excepted)}."
     if not is_kyverno(policy):
         return ""
     people = [*(admission.excluded_groups or ()), *admission.excluded_usernames]

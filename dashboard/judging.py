@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from cluster.base import Ref
 from cluster.flux import PRUNE
-from cluster.policies import AdmissionPolicy, AdmissionRule, Match, Webhook
+from cluster.policies import AdmissionPolicy, AdmissionRule, Match, PolicyException, Webhook
 from cluster.values import Claim, Namespace, Object
 from dashboard import cel
 from dashboard.askers import SOMEBODY, Asker, among
@@ -164,6 +164,25 @@ def denies(
             condition(rule, deletion),
         ]
     )
+
+
+def excepted(
+    policy: AdmissionPolicy, rule: AdmissionRule, exception: PolicyException, deletion: Deletion, place: Place
+) -> Known:
+    """Whether a PolicyException takes the deletion out of the rule."""
+    names = (policy.name, f"{policy.namespace}/{policy.name}")
+    if not any(
+        any(like_any(name, [named]) for name in names) and (not rules or like_any(rule.name, rules))
+        for named, rules in exception.policies
+    ):
+        return False
+    clusters = policy.engine == "kyverno-cluster-policy"
+    covered = some(
+        every(_entry(match, deletion, place, clusters) for match in way) for way in exception.matches
+    )
+    conditions = (cel.true(expression, deletion) for expression in exception.match_conditions)
+    known = exception.matches and not exception.unread
+    return every([covered if exception.matches else None, *conditions, True if known else None])
 
 
 # A rule as such ------------------------------------------------------------------------------------------------------

@@ -1,5 +1,9 @@
 """What Kyverno's own settings, exceptions and reach take from its policies, and whether its denials stop the cluster's controllers."""
 
+import json
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from cluster import decode_policies
@@ -11,7 +15,18 @@ from dashboard.protection import assess
 from dashboard.states import Answer, Enforcement, Protection
 from dashboard.validation import policy_findings
 from tests.dashboard import making as make
-from tests.dashboard.policy_making import CLAIM, CLAIMS, IS_DISABLED, PROTECTS, denying, kyverno, native, wire
+from tests.dashboard.policy_making import (
+    CLAIM,
+    CLAIMS,
+    CLAIMS_DELETED,
+    IS_DISABLED,
+    PROTECTS,
+    denying,
+    kyverno,
+    kyverno_policy,
+    native,
+    wire,
+)
 
 GOOD, PART, BAD, UNSURE = (
     Protection.PROTECTED,
@@ -23,8 +38,15 @@ CONTROLLERS = "system:serviceaccount:kube-system:*"
 NAMESPACE = {"kinds": ["Namespace"], "operations": ["DELETE"]}
 
 
-def excepting(*policies: str) -> PolicyException:
-    return PolicyException(ref=Ref("", "", "apps", "once"), policies=tuple((name, ()) for name in policies))
+NAMESPACE_CONTROLLER = {
+    "kind": "ServiceAccount", "namespace": "kube-system", "name": "namespace-controller",
+}  # fmt: skip
+
+
+def excepting(policy: str, *rules: str, **match: Any) -> PolicyException:
+    return PolicyException(
+        ref=Ref("", "", "apps", "once"), policies=((policy, rules),), matches=((Match(**match),),)
+    )
 
 
 @pytest.mark.parametrize(
@@ -48,7 +70,15 @@ def excepting(*policies: str) -> PolicyException:
         ({"unreadable": ("PolicyException of policies.kyverno.io",)}, GOOD),
         ({"unreadable": ("ConfigMap kyverno/kyverno",), "excluded_groups": None}, UNSURE),
         ({"unreadable": ("ValidatingWebhookConfiguration",), "webhooks": ()}, UNSURE),
-        ({"exceptions": (excepting("keep"),)}, PART),
+        ({"exceptions": (excepting("keep"),)}, BAD),
+        ({"exceptions": (excepting("keep", "protect", namespaces=("med*",)),)}, BAD),
+        ({"exceptions": (excepting("keep", "another"),)}, GOOD),
+        ({"exceptions": (excepting("keep", namespaces=("scratch",)),)}, GOOD),
+        ({"exceptions": (excepting("keep", names=("cache-*",)),)}, GOOD),
+        ({"exceptions": (excepting("keep", unread=True),)}, UNSURE),
+        ({"exceptions": (replace(excepting("keep"), unread=True),)}, UNSURE),
+        ({"exceptions": (replace(excepting("keep"), matches=()),)}, UNSURE),
+        ({"exceptions": (excepting("keep", people_json='{"clusterRoles":["sre"]}'),)}, PART),
         ({"exceptions": (excepting("other"),)}, GOOD),
     ],
 )
@@ -63,8 +93,49 @@ def test_settings_take_from_what_a_policy_guards(settings, expected):
 
 def test_an_exception_may_name_a_policy_of_a_namespace():
     keep = make.policy(ref=Ref("kyverno.io/v1", "Policy", "media", "keep", "u"))
-    for name, expected in (("media/keep", PART), ("other/keep", GOOD)):
+    for name, expected in (("media/keep", BAD), ("other/keep", GOOD)):
         around = make.around(admission=make.admission(policies=(keep,), exceptions=(excepting(name),)))
+        assert assess(make.claim(), around).layer("kubectl_delete").state == expected
+
+
+VALIDATING = Resource("policies.kyverno.io", "v1", "ValidatingPolicy", "validatingpolicies", False)
+EXCEPTION = Resource("policies.kyverno.io", "v1", "PolicyException", "policyexceptions")
+
+
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        ([], BAD),
+        ([{"name": "x", "expression": "oldObject.metadata.namespace == 'media'"}], BAD),
+        ([{"name": "x", "expression": "oldObject.metadata.namespace == 'scratch'"}], GOOD),
+        ([{"name": "x", "expression": "object.metadata.name == 'data'"}], UNSURE),
+    ],
+)
+def test_an_exception_from_a_validating_policy_holds_for_what_its_conditions_are_true_for(
+    conditions, expected
+):
+    spec = {"policyRefs": [{"name": "keep", "kind": "ValidatingPolicy"}], "matchConditions": conditions}
+    one = decode_policies.exception(wire({"metadata": {"name": "once"}, "spec": spec}), EXCEPTION)
+    spec = {
+        "matchConstraints": {"resourceRules": [CLAIMS_DELETED]},
+        "validations": [{"expression": PROTECTS}],
+    }
+    policy = decode_policies.validating_policy(wire({"metadata": {"name": "keep"}, "spec": spec}), VALIDATING)
+    hooks = (make.webhook(webhook="vpol.validate.kyverno.svc-fail"),)
+    around = make.around(admission=make.admission(policies=(policy,), exceptions=(one,), webhooks=hooks))
+    assert assess(make.claim(), around).layer("kubectl_delete").state == expected
+
+
+def test_a_policy_that_applies_one_rule_alone_may_apply_another_than_the_denial():
+    log = {
+        "name": "log",
+        "match": CLAIMS,
+        "validate": {"failureAction": "Enforce", "foreach": [{"list": "x"}]},
+    }
+    keep = {"name": "keep", "match": CLAIMS, "validate": {"failureAction": "Enforce", "deny": {}}}
+    for rules, expected in (([log, keep], UNSURE), ([keep, log], GOOD)):
+        policy = kyverno_policy(rules, applyRules="One")
+        around = make.around(admission=make.admission(policies=(policy,)))
         assert assess(make.claim(), around).layer("kubectl_delete").state == expected
 
 
@@ -74,26 +145,16 @@ def test_unreadable_settings_make_the_whole_cluster_unknown():
         assert enforcement(make.admission(**settings)).state == Enforcement.UNKNOWN
 
 
-VALIDATING = Resource("policies.kyverno.io", "v1", "ValidatingPolicy", "validatingpolicies", False)
-
-
 def test_exceptions_of_a_validating_policy_are_another_kind():
-    spec = {"matchConstraints": {"resourceRules": [CLAIMS_RULE]}, "validations": [{"expression": PROTECTS}]}
+    spec = {
+        "matchConstraints": {"resourceRules": [CLAIMS_DELETED]},
+        "validations": [{"expression": PROTECTS}],
+    }
     policy = decode_policies.validating_policy(wire({"metadata": {"name": "keep"}, "spec": spec}), VALIDATING)
     for kind, expected in (("PolicyException of policies.kyverno.io", UNSURE), ("PolicyException", GOOD)):
-        around = make.around(admission=make.admission(policies=(policy,), unreadable=(kind,)))
+        hooks = (make.webhook(webhook="vpol.validate.kyverno.svc-fail"),)
+        around = make.around(admission=make.admission(policies=(policy,), unreadable=(kind,), webhooks=hooks))
         assert assess(make.claim(), around).layer("kubectl_delete").state == expected
-
-
-CLAIMS_RULE = {
-    "apiGroups": [""],
-    "apiVersions": ["v1"],
-    "operations": ["DELETE"],
-    "resources": ["persistentvolumeclaims"],
-}
-NAMESPACE_CONTROLLER = {
-    "kind": "ServiceAccount", "namespace": "kube-system", "name": "namespace-controller",
-}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -120,6 +181,8 @@ NAMESPACE_CONTROLLER = {
         (kyverno(CLAIMS, exclude={"any": [{"clusterRoles": ["cluster-admin"]}]}), {}, UNSURE),
         (kyverno(CLAIMS), {"excluded_usernames": (CONTROLLERS,)}, BAD),
         (kyverno(CLAIMS), {"excluded_roles": ("sre",)}, UNSURE),
+        (kyverno(CLAIMS), {"exceptions": (excepting("keep", people_json=json.dumps(
+            {"subjects": [NAMESPACE_CONTROLLER]})),)}, UNSURE),
         (kyverno(CLAIMS), {"excluded_groups": ("system:serviceaccounts",)}, BAD),
         (kyverno({"any": [{"resources": NAMESPACE}]}, validate={"failureAction": "Enforce", "deny": {}}), {}, GOOD),
         (

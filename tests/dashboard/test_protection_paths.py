@@ -188,7 +188,7 @@ def test_helm_ignores_the_annotation_of_flux():
             make.admission(
                 exceptions=(PolicyException(ref=Ref("", "", "", "once"), policies=(("keep", ()),)),)
             ),
-            PART,
+            UNSURE,
             "PolicyException",
         ),
         (make.admission(resource_filters=("[*/*,media,*]",)), BAD, "resource filter"),
