@@ -60,7 +60,10 @@ def _sort(validate: Tree) -> tuple[RuleSort, Any]:
     """What a validate rule does with a deletion, and its condition."""
     if "deny" in validate:
         conditions = (validate["deny"] or {}).get("conditions")
-        return ("deny", conditions) if conditions else ("everything", None)
+        if conditions is None:
+            return "everything", None
+        # Whether an empty list denies all or nothing depends on its place and on Kyverno's version.
+        return ("deny", conditions) if conditions else ("unclear", None)
     if "cel" in validate:
         cel = validate["cel"] or {}
         if not cel.get("expressions"):

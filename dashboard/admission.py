@@ -76,22 +76,28 @@ def _guard(
     state, fact = _verdict(admission, policy, rule, obj, place)
     stops = None
     if state in {Protection.PROTECTED, Protection.PARTIAL}:
-        hook, _ = engine(admission, policy, obj.kind, place, obj)
+        # What is protected is so whoever asks, unless the request has no name where the rule wants one.
+        sure = state == Protection.PROTECTED and not any(match.names for match in rule.matches)
         answers = {
             every(
                 [
                     _looked_at(admission, policy, asker),
-                    denies(policy, rule, asked_by(obj, place, asker), place, hook),
-                    *map(
-                        negated,
-                        _exceptions(admission, policy, rule, asked_by(obj, place, asker), place).values(),
-                    ),
+                    True if sure else _denied(admission, policy, rule, asked_by(obj, place, asker), place),
                 ]
             )
             for asker in CONTROLLERS
         }
         stops = answers.pop() if len(answers) == 1 else None
     return Guard(state, policy.name, policy.engine, fact, stops)
+
+
+def _denied(
+    admission: Admission, policy: AdmissionPolicy, rule: AdmissionRule, deletion: Deletion, place: Place
+) -> Known:
+    """Whether the rule denies one who asks, exceptions and the engine's reach included."""
+    hook, _ = engine(admission, policy, deletion.obj.kind, place, deletion.obj)
+    spared = _exceptions(admission, policy, rule, deletion, place).values()
+    return every([denies(policy, rule, deletion, place, hook), *map(negated, spared)])
 
 
 def _looked_at(admission: Admission, policy: AdmissionPolicy, asker: Asker) -> Known:
@@ -125,9 +131,10 @@ def _verdict(
             Protection.UNPROTECTED,
             f"A PolicyException takes it out of policy {policy.name}: {_names(spared)}.",
         )
-    if condition(rule, asked_by(obj, place, None)) is False:
+    anybody = asked_by(obj, place, None)
+    everybody = denies(policy, rule, anybody, place, hook)
+    if everybody is False and condition(rule, anybody) is False:
         return Protection.UNPROTECTED, f"{name} guards only what carries {PRUNE}: disabled; this does not."
-    everybody = denies(policy, rule, asked_by(obj, place, None), place, hook)
     # What is known whoever asks is so for each.
     answer = denies(policy, rule, asked, place, hook) if everybody is None else everybody
     if answer is False:
@@ -141,7 +148,7 @@ def _verdict(
         )
     if unsure:
         return Protection.UNKNOWN, f"{name} denies the deletion, but {unsure}"
-    some_spared = _exceptions(admission, policy, rule, asked_by(obj, place, None), place)
+    some_spared = _exceptions(admission, policy, rule, anybody, place)
     if some_spared:
         return (
             Protection.PARTIAL,

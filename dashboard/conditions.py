@@ -39,7 +39,7 @@ class Deletion:
 
 def holds(conditions: Any, deletion: Deletion) -> Known:
     """Whether a conditions block is met: all of `all` and, if given, one of `any`. A list means all of it."""
-    if isinstance(conditions, list):
+    if isinstance(conditions, list) and conditions:
         return every(holds(one, deletion) for one in conditions)
     if not isinstance(conditions, dict):
         return None
@@ -47,8 +47,10 @@ def holds(conditions: Any, deletion: Deletion) -> Known:
         return _compared(conditions, deletion)
     if conditions.keys() - {"any", "all"}:
         return None
-    parts = [every(holds(one, deletion) for one in conditions.get("all") or ())]
-    if conditions.get("any"):
+    if not conditions or not all(conditions.values()):
+        return None  # an empty list
+    parts = [every(holds(one, deletion) for one in conditions.get("all", ()))]
+    if "any" in conditions:
         parts.append(some(holds(one, deletion) for one in conditions["any"]))
     return every(parts)
 

@@ -118,7 +118,7 @@ def compared(mine: Callable[[Deletion], Known], engine: Callable[[dict[str, Any]
 def test_cel_expressions_are_judged_as_an_engine_evaluates_them() -> None:
     chance = random.Random(5)
     known = 0
-    for _ in range(600):
+    for _ in range(250):
         text = expression(chance, 3)
         known += compared(
             lambda deletion, text=text: cel.true(text, deletion),  # type: ignore[misc]
@@ -126,13 +126,13 @@ def test_cel_expressions_are_judged_as_an_engine_evaluates_them() -> None:
                 text, {"object": None, "oldObject": asked["oldObject"], "request": asked}
             ),
         )
-    assert known > 5_000
+    assert known > 2_000
 
 
 def test_kyverno_conditions_are_judged_as_an_engine_evaluates_them() -> None:
     chance = random.Random(6)
     known = 0
-    for _ in range(1_500):
+    for _ in range(600):
         block = conditions(chance, 1)
 
         def engine(asked: dict[str, Any], block: Any = block) -> Any:
@@ -142,4 +142,4 @@ def test_kyverno_conditions_are_judged_as_an_engine_evaluates_them() -> None:
                 return None
 
         known += compared(lambda deletion, block=block: holds(block, deletion), engine)  # type: ignore[misc]
-    assert known > 5_000
+    assert known > 2_000

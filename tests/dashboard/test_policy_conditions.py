@@ -63,6 +63,9 @@ def asks(key: str, operator: str = "Equals", value: Any = "disabled") -> dict[st
         ({"failureAction": "Enforce", "foreach": [{"list": "x", "deny": {"conditions": [IS_DISABLED]}}]}, UNSURE),
         ({"failureAction": "Enforce", "assert": {"all": [{"check": PATTERN}]}}, UNSURE),
         ({"failureAction": "Enforce", "manifests": {"attestors": []}}, UNSURE),
+        (denying({"any": []}), UNSURE),
+        (denying({"all": [], "any": [IS_DISABLED]}), UNSURE),
+        (denying([]), UNSURE),
         # Without conditions it denies all.
         ({"failureAction": "Enforce", "deny": {}}, GOOD),
         ({"failureAction": "Enforce", "cel": {"expressions": [{"expression": PROTECTS}]}}, GOOD),
