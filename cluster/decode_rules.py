@@ -58,14 +58,14 @@ def kyverno_ways(block: Tree | None) -> Ways:
 
 def _sort(validate: Tree) -> tuple[RuleSort, Any]:
     """What a validate rule does with a deletion, and its condition."""
-    if "deny" in validate:
-        conditions = (validate["deny"] or {}).get("conditions")
+    if validate.get("deny") is not None:
+        conditions = validate["deny"].get("conditions")
         if conditions is None:
             return "everything", None
         # Whether an empty list denies all or nothing depends on its place and on Kyverno's version.
         return ("deny", conditions) if conditions else ("unclear", None)
-    if "cel" in validate:
-        cel = validate["cel"] or {}
+    if validate.get("cel") is not None:
+        cel = validate["cel"]
         if not cel.get("expressions"):
             return "never", None
         return "cel", [one.get("expression", "") for one in cel["expressions"]]

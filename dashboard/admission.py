@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from cluster.flux import PRUNE
 from cluster.policies import Admission, AdmissionPolicy, AdmissionRule, Webhook
 from cluster.values import Object
-from dashboard.askers import CONTROLLERS, EVERYONE, SOMEBODY, Asker, harmless
+from dashboard.askers import CONTROLLERS, SOMEBODY, harmless
 from dashboard.conditions import Deletion
 from dashboard.judging import (
     ANYWHERE,
@@ -29,15 +28,11 @@ from dashboard.judging import (
     reaches,
     selects,
 )
+from dashboard.kyverno_reach import EXCEPTIONS, everybody_left_out, looks_at, passed_over, unread
 from dashboard.logic import Known, every, negated
 from dashboard.states import Enforcement, Protection
 
 PLURALS = {CLAIMS: "persistentvolumeclaims", "Namespace": "namespaces"}
-# The kind of exceptions that a policy may have.
-EXCEPTIONS = {
-    "kyverno-cluster-policy": "PolicyException",
-    "kyverno-validating-policy": "PolicyException of policies.kyverno.io",
-}
 
 
 @dataclass(frozen=True)
@@ -81,7 +76,7 @@ def _guard(
         answers = {
             every(
                 [
-                    _looked_at(admission, policy, asker),
+                    looks_at(admission, policy, asker),
                     True if sure else _denied(admission, policy, rule, asked_by(obj, place, asker), place),
                 ]
             )
@@ -100,16 +95,6 @@ def _denied(
     return every([denies(policy, rule, deletion, place, hook), *map(negated, spared)])
 
 
-def _looked_at(admission: Admission, policy: AdmissionPolicy, asker: Asker) -> Known:
-    """Whether Kyverno's settings let it look at what one of the cluster's own controllers asks for."""
-    if not is_kyverno(policy):
-        return True
-    groups, users = admission.excluded_groups, admission.excluded_usernames
-    if any(asker.is_in(group) for group in groups or ()) or any(asker.is_user(user) for user in users):
-        return False
-    return None if groups is None or admission.excluded_roles else True
-
-
 def _verdict(
     admission: Admission, policy: AdmissionPolicy, rule: AdmissionRule, obj: Object, place: Place
 ) -> tuple[Protection, str]:
@@ -122,7 +107,7 @@ def _verdict(
     if excluded(policy, rule, asked, place):
         return Protection.UNPROTECTED, f"It is excluded from policy {policy.name}: {rule.leaves_out}"
     hook, absent = engine(admission, policy, obj.kind, place, obj)
-    absent = absent or (_passed_over(admission, policy, obj, place.name) if is_kyverno(policy) else "")
+    absent = absent or (passed_over(admission, obj, place.name) if is_kyverno(policy) else "")
     if absent:
         return Protection.UNPROTECTED, absent
     spared = _exceptions(admission, policy, rule, asked, place)
@@ -178,16 +163,23 @@ def _names(spared: Mapping[str, Known]) -> str:
 
 def _enforces(rule: AdmissionRule, place: Place) -> Known:
     """Whether it denies here: the first override that is about the namespace decides, else the rule's own action."""
+    everywhere: set[bool] = set()
     for override in rule.overrides:
         if not override.namespaces and not override.namespace_selector_json:
+            # Of no namespace in older Kyverno, of all in newer.
+            everywhere.add(override.action == "Enforce")
             continue
         here = not override.namespaces or like_any(place.name, override.namespaces)
         selected = place.selected(override.namespace_selector_json) if here else False
         if selected is None:
             return None
         if selected:
-            return override.action == "Enforce"
-    return rule.enforces
+            return _agreed({*everywhere, override.action == "Enforce"})
+    return _agreed({*everywhere, rule.enforces})
+
+
+def _agreed(answers: set[bool]) -> Known:
+    return answers.pop() if len(answers) == 1 else None
 
 
 def switched_off(policy: AdmissionPolicy, rule: AdmissionRule, place: Place | None = None) -> str:
@@ -254,56 +246,14 @@ def _selected(hook: Webhook, place: Place, obj: Object | None) -> Known:
     return every([place.selected(hook.namespace_selector_json), by_labels])
 
 
-def _passed_over(admission: Admission, policy: AdmissionPolicy, obj: Object, namespace: str) -> str:
-    """Why Kyverno never looks at the deletion, by its own settings; empty when it does."""
-    filtered = _filtered(admission, obj, namespace)
-    if filtered:
-        return f"Kyverno never looks here: resource filter {filtered}."
-    return everybody_left_out(admission)
-
-
-def everybody_left_out(admission: Admission) -> str:
-    """Which of Kyverno's settings leaves out all who ask."""
-    groups = [group for group in admission.excluded_groups or () if fnmatchcase(EVERYONE, group)]
-    users = [user for user in admission.excluded_usernames if SOMEBODY.is_user(user)]
-    left = [*groups, *users, *(role for role in admission.excluded_roles if SOMEBODY.has_role([role]))]
-    return f"Kyverno looks at nobody's deletions: its settings leave out {', '.join(left)}." if left else ""
-
-
-def _filtered(admission: Admission, obj: Object, namespace: str) -> str:
-    """The entry of resourceFilters, as [kind,namespace,name], that leaves the object out."""
-    for text in admission.resource_filters:
-        parts = [part.strip() or "*" for part in text.strip("[]").split(",")] + ["*", "*"]
-        wanted = (_filter_kind(parts[0]), parts[1], parts[2])
-        if all(fnmatchcase(*pair) for pair in zip((obj.kind, namespace, obj.name), wanted, strict=True)):
-            return text
-    return ""
-
-
-def _filter_kind(text: str) -> str:
-    """The kind in `Node`, `Node/*`, `*/*`, `v1/Pod` or `apps/v1/Deployment`: kinds begin with a capital, or are a wildcard."""
-    return next((part for part in text.split("/") if part[:1].isupper() or "*" in part[:1]), text)
-
-
-def unread(admission: Admission, policy: AdmissionPolicy) -> str:
-    """What was not read of that which decides about a policy of Kyverno; empty when all was."""
-    if not is_kyverno(policy):
-        return ""
-    if "ValidatingWebhookConfiguration" in admission.unreadable:
-        return "whether its webhook is there could not be read."
-    if admission.excluded_groups is None:
-        return "whom Kyverno leaves out could not be read (ConfigMap kyverno/kyverno)."
-    if EXCEPTIONS.get(policy.engine) in admission.unreadable:
-        return "whether an exception is made could not be read (PolicyException)."
-    return ""
-
-
 def _unsure(
     admission: Admission, policy: AdmissionPolicy, rule: AdmissionRule, place: Place, hook: Webhook | None
 ) -> str:
     """What leaves it unknown whether the denial comes at all; empty when nothing does."""
+    if policy.engine == "kyverno-cluster-policy" and _enforces(policy.rules[0], place) is not True:
+        return "another rule of it does not enforce, and Kyverno may take its action for all."
     if _enforces(rule, place) is None or (hook and place.selected(hook.namespace_selector_json) is None):
-        return "whether it does in this namespace depends on labels of the namespace, which was not seen."
+        return "whether it enforces in this namespace is not known: it depends on labels that were not seen, or on Kyverno's version."
     return unread(admission, policy)
 
 
@@ -335,7 +285,7 @@ def _mixed(policy: AdmissionPolicy, place: Place) -> str:
         len({_enforces(rule, place) for rule in policy.rules}) > 1
         and policy.engine == "kyverno-cluster-policy"
     ):
-        return "its rules have different actions, and Kyverno may take that of another rule for all."
+        return "its rules have different actions, and Kyverno may take that of one for all."
     return ""
 
 

@@ -11,6 +11,8 @@ EVERYONE = "system:authenticated"
 KUBE_SYSTEM = "system:serviceaccounts:kube-system"
 ACCOUNTS = "system:serviceaccount:kube-system:"
 
+EVERYBODYS_ROLES = ("system:basic-user", "system:discovery", "system:public-info-viewer")
+
 
 @dataclass(frozen=True)
 class Asker:
@@ -26,11 +28,9 @@ class Asker:
         return any(fnmatchcase(group, pattern) for group in self.groups)
 
     def has_role(self, patterns: Iterable[str]) -> bool | None:
-        """What roles a controller has is not read here, and everybody has some."""
-        everyones = ("system:basic-user", "system:discovery", "system:public-info-viewer")
-        if any(fnmatchcase(role, pattern) for role in everyones for pattern in patterns):
-            return True
-        return None if self.user else False
+        """What roles a controller has is not read here, nor who has those that everybody has as a rule."""
+        common = any(fnmatchcase(role, pattern) for role in EVERYBODYS_ROLES for pattern in patterns)
+        return None if self.user or common else False
 
 
 SOMEBODY = Asker()

@@ -117,6 +117,20 @@ def _entry(match: Match, deletion: Deletion, place: Place, cluster_policy: bool)
     return every([_where(match, deletion, place, cluster_policy), people])
 
 
+def _spares(
+    ways: Iterable[tuple[Match, ...]], deletion: Deletion, place: Place, cluster_policy: bool
+) -> Known:
+    """Whether one of the ways to leave the deletion out holds."""
+
+    def left_out(match: Match) -> Known:
+        if cluster_policy and deletion.obj.kind == "Namespace" and match.namespace_selector_json:
+            # Older versions of Kyverno pass the selector over, and newer ones the whole entry.
+            match = replace(match, namespace_selector_json="", unread=True)
+        return _entry(match, deletion, place, cluster_policy)
+
+    return some(every(left_out(match) for match in way) for way in ways)
+
+
 def reaches(policy: AdmissionPolicy, rule: AdmissionRule, deletion: Deletion, place: Place) -> Known:
     """Whether the rule is about the object, whoever asks."""
     if rule.sort == "never":
@@ -127,8 +141,7 @@ def reaches(policy: AdmissionPolicy, rule: AdmissionRule, deletion: Deletion, pl
 
 def excluded(policy: AdmissionPolicy, rule: AdmissionRule, deletion: Deletion, place: Place) -> Known:
     """Whether its exclude block leaves the deletion out."""
-    clusters = policy.engine == "kyverno-cluster-policy"
-    return some(every(_entry(match, deletion, place, clusters) for match in way) for way in rule.excludes)
+    return _spares(rule.excludes, deletion, place, policy.engine == "kyverno-cluster-policy")
 
 
 def condition(rule: AdmissionRule, deletion: Deletion) -> Known:
@@ -176,10 +189,7 @@ def excepted(
         for named, rules in exception.policies
     ):
         return False
-    clusters = policy.engine == "kyverno-cluster-policy"
-    covered = some(
-        every(_entry(match, deletion, place, clusters) for match in way) for way in exception.matches
-    )
+    covered = _spares(exception.matches, deletion, place, policy.engine == "kyverno-cluster-policy")
     conditions = (cel.true(expression, deletion) for expression in exception.match_conditions)
     known = exception.matches and not exception.unread
     return every([covered if exception.matches else None, *conditions, True if known else None])

@@ -191,6 +191,11 @@ def test_exceptions_of_a_validating_policy_are_another_kind():
                 validate={"failureAction": "Enforce", "deny": {}}),
             {}, BAD,
         ),
+        (
+            kyverno({"any": [{"resources": NAMESPACE}]}, validate={"failureAction": "Enforce", "deny": {}},
+                exclude={"any": [{"resources": {"namespaceSelector": {"matchLabels": {"env": "lab"}}}}]}),
+            {}, UNSURE,
+        ),
         (kyverno(CLAIMS, validate=denying({"all": [IS_DISABLED,
             {"key": "{{ other }}", "operator": "Equals", "value": "x"}]})), {}, UNSURE),
     ],
