@@ -47,8 +47,8 @@ def holds(conditions: Any, deletion: Deletion) -> Known:
         return _compared(conditions, deletion)
     if conditions.keys() - {"any", "all"}:
         return None
-    if not conditions or not all(conditions.values()):
-        return None  # an empty list
+    if not conditions or not all(isinstance(value, list) and value for value in conditions.values()):
+        return None  # of empty lists versions differ; the schema lets anything else pass too
     parts = [every(holds(one, deletion) for one in conditions.get("all", ()))]
     if "any" in conditions:
         parts.append(some(holds(one, deletion) for one in conditions["any"]))

@@ -64,6 +64,10 @@ def asks(key: str, operator: str = "Equals", value: Any = "disabled") -> dict[st
         ({"failureAction": "Enforce", "assert": {"all": [{"check": PATTERN}]}}, UNSURE),
         ({"failureAction": "Enforce", "manifests": {"attestors": []}}, UNSURE),
         (denying({"any": []}), UNSURE),
+        (denying({"any": 5}), UNSURE),
+        (denying({"any": ["disabled", None]}), UNSURE),
+        (denying("disabled"), UNSURE),
+        (denying({"any": [{"key": 5, "operator": None, "value": {"a": "disabled"}}]}), UNSURE),
         (denying({"all": [], "any": [IS_DISABLED]}), UNSURE),
         (denying([]), UNSURE),
         # Without conditions it denies all.
