@@ -88,7 +88,10 @@ def target_of(change: ProtectionChange, cluster: Cluster) -> Target:
     if row.owner_kind == Owner.KUSTOMIZATION:
         owner = cluster.get_kustomization(row.owner_namespace, row.owner_name)
         if owner is None:
-            raise _refusal(f"Kustomization {row.owner_namespace}/{row.owner_name} is gone.")
+            raise _refusal(
+                f"Kustomization {row.owner_namespace}/{row.owner_name} is not in this cluster: it was deleted, or it lives in another "
+                "one. Protect the claim in the repository that it applies."
+            )
         repo = _repository(change, owner, cluster)
         how = How.AUTO.value if change.how == How.RELEASE else change.how
         return Target(owner, repo.name, repository(repo), flux_of(owner), claim, how)
