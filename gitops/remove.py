@@ -31,6 +31,7 @@ def remove(tree: Tree, flux: FluxPath, ref: ObjectRef) -> Change:
         else:
             _delete_by_patch(trial, found)
         _check_gone(trial, flux, ref)
+        _check_nothing_else(trial, flux, found)
         notes = mentions(trial, flux, found)
     change = trial.change(f"Remove {ref}", since=tree, notes=notes)
     tree.adopt(trial)
@@ -55,6 +56,32 @@ def _check_gone(tree: Tree, flux: FluxPath, ref: ObjectRef) -> None:
             return
         raise
     raise Refusal(Reason.UNCERTAIN, f"After the edit {ref} would still be declared.")
+
+
+def _check_nothing_else(tree: Tree, flux: FluxPath, found: Found) -> None:
+    """Refuse where Flux would apply another file, or lose one: a directory that loses its kustomization is read whole."""
+    before, after = found.walk, Walker(tree, frozenset({found.declaration.ref.kind})).run(flux)
+    there = {path for path in before.files if tree.exists(path)}
+    # Of a directory that has lost its kustomization file, that file is the reason for everything else.
+    gone = sorted(path for path in before.kustomizations if not tree.exists(path))
+    came = sorted({*after.files, *after.kustomizations} - {*before.files, *before.kustomizations})
+    if came:
+        what = f"Without {', '.join(gone)} Flux" if gone else "Flux"
+        raise Refusal(
+            Reason.EMPTY, f"{what} would apply what it does not apply now: {', '.join(came)}.", path=came[0],
+            next_step="Delete these files first if nothing needs them. Or empty the list by hand and keep the kustomization "
+            "file with one other field, so that it still builds:",
+            by_hand=_KEPT,
+        )  # fmt: skip
+    lost = sorted(there - set(after.files))
+    if lost:
+        raise Refusal(
+            Reason.UNCERTAIN, f"After the edit Flux would no longer apply {', '.join(lost)}.", path=lost[0]
+        )
+
+
+# What kustomize takes for a kustomization although it lists nothing, and what changes nothing.
+_KEPT = "resources: []\ngeneratorOptions:\n  disableNameSuffixHash: false\n"
 
 
 def _take_out(tree: Tree, instance: Instance) -> None:

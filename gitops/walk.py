@@ -75,9 +75,10 @@ class Blind:
 
 @dataclass
 class Walk:
-    """Result: all instances of the kinds, what could not be seen into, every kustomization that takes part."""
+    """Result: all instances of the kinds, what could not be seen into, every kustomization and file that takes part."""
 
     instances: list[Instance] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)  # of objects of any kind, as often as they are listed
     blind: list[Refusal] = field(default_factory=list)
     kustomizations: dict[str, Kustomization] = field(default_factory=dict)
 
@@ -208,6 +209,7 @@ class Walker:
 
     def objects(self, path: str) -> list[Instance]:
         """Objects of the kinds that a file states, List documents opened."""
+        self.result.files.append(path)
         content = self.tree.read(path)
         if not any(kind.encode() in content for kind in self.kinds):
             return []
