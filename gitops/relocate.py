@@ -14,7 +14,7 @@ from gitops.exempt import PROTECTED, set_prune
 from gitops.fit import Naming, naming
 from gitops.locate import Found, find, find_editable
 from gitops.values import CLAIM, FluxPath, ObjectRef
-from gitops.walk import Walker, normal
+from gitops.walk import Instance, Listing, Walker, normal
 from gitops.yamltext import Node, Path, YamlFile, parse
 
 # Fields of a claim that bind it to its present volume or to what it was once filled from.
@@ -142,7 +142,7 @@ def _copied(
         file = edit.set_entry(file, 0, ("metadata", "namespace"), namespace)
     if ref.kind == CLAIM:
         return _claim(file, ref, options)
-    file = _claim_names(tree, source, file, names, ref.namespace, options)
+    file = _claim_names(tree, source, file, names, found.instance, options)
     root = file.documents[0].node
     if options.replicas is not None and root is not None and root.at("spec", "replicas") is not None:
         file = edit.set_scalar(file, 0, ("spec", "replicas"), str(options.replicas), number=True)
@@ -178,34 +178,52 @@ def _claim(file: YamlFile, ref: ObjectRef, options: Copy) -> YamlFile:
 
 
 def _claim_names(
-    tree: Tree, source: FluxPath, file: YamlFile, names: Naming, namespace: str, options: Copy
+    tree: Tree, source: FluxPath, file: YamlFile, names: Naming, workload: Instance, options: Copy
 ) -> YamlFile:
     """Every ``claimName`` with the name that the destination gives its claim."""
     walk = Walker(tree, frozenset({CLAIM})).run(source)
-    live = {
-        each.node.text("metadata", "name"): each.name
-        for each in walk.instances
-        if each.namespace == namespace
-    }
+    claims = [each for each in walk.instances if each.namespace == workload.namespace and not each.deleted]
+    copied = set(options.rename) | {each.name for each in claims}
     places = [
         (path, node.real.value)
         for path, node in (file.documents[0].node or Node("map", 0, 0, 0)).walk()
         if path[-2:] == ("persistentVolumeClaim", "claimName")
     ]
     for path, written in places:
-        name = live.get(written, written)
-        wanted = (
-            names.written(options.rename.get(name, name))
-            if name in _copied_claims(options, live)
-            else written
-        )
+        name = _live_name(written, claims, workload)
+        wanted = names.written(options.rename.get(name, name)) if name in copied else written
         if wanted != written:
             file = edit.set_scalar(file, 0, path, wanted)
     return file
 
 
-def _copied_claims(options: Copy, live: Mapping[str, str]) -> set[str]:
-    return set(options.rename) | set(live.values())
+def _live_name(written: str, claims: Sequence[Instance], workload: Instance) -> str:
+    """The claim that kustomize makes of a ``claimName``: the one that meets the workload in the lowest kustomization.
+
+    A base may be used several times, each time with another prefix: its workloads mount the claims of their own use.
+    """
+    meeting = [
+        (_shared(each.listings, workload.listings), each.name) for each in claims if written in _names(each)
+    ]
+    nearest = max((height for height, _ in meeting), default=0)
+    live = sorted({name for height, name in meeting if height == nearest})
+    if len(live) > 1:
+        raise Refusal(
+            Reason.TRANSFORMED, f"{workload.path} mounts {written}, which is written of several claims: {', '.join(live)}.",
+            path=workload.path, next_step="Give these claims different names in Git, or copy the workload by hand.",
+        )  # fmt: skip
+    return live[0] if live else written
+
+
+def _names(claim: Instance) -> set[str]:
+    """As written, and what each kustomization on the way made of it."""
+    return {claim.node.text("metadata", "name"), *(name for _, name in claim.names.values())}
+
+
+def _shared(one: Sequence[Listing], other: Sequence[Listing]) -> int:
+    """How many entries, from the top down, two objects have come by together."""
+    pairs = zip(reversed(one), reversed(other), strict=False)
+    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
 def _references(file: YamlFile, refs: Sequence[ObjectRef]) -> list[str]:

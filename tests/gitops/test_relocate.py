@@ -151,6 +151,48 @@ def test_prefixes_of_both_sides_are_taken_into_account(tmp_path: Path) -> None:
     assert b"name: films # of films" in tree.read("apps/video/new-films-pvc.yaml")
 
 
+def used_twice(root: Path, top: str = "namespace: media\nresources: [../../uses/a, ../../uses/b]\n") -> Tree:
+    claim = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: data}\n"
+    workload = DEPLOYMENT.replace("name: player\nspec", "name: app\nspec").replace(
+        "{claimName: library}", "{claimName: data}"
+    )
+    return repository(
+        root,
+        **{
+            "apps/media/kustomization.yaml": top,
+            "uses/a/kustomization.yaml": "namePrefix: a-\nresources: [../../base]\n",
+            "uses/b/kustomization.yaml": "namePrefix: b-\nresources: [../../base]\n",
+            "base/kustomization.yaml": "resources: [app.yaml, data.yaml]\n",
+            "base/app.yaml": workload,
+            "base/data.yaml": claim,
+        },
+    )
+
+
+@pytest.mark.parametrize("use", ["a", "b"])
+def test_a_workload_of_a_base_that_is_used_twice_mounts_the_claim_of_its_own_use(
+    tmp_path: Path, use: str
+) -> None:
+    tree = used_twice(tmp_path)
+    copied = [ObjectRef.claim("media", f"{use}-data"), ObjectRef("Deployment", "media", f"{use}-app")]
+    copy_to(tree, SOURCE, copied, DESTINATION, "video")
+    made = tree.read(f"apps/video/{use}-app-deployment.yaml").decode()
+    assert f"claimName: {use}-data" in made
+    assert "claimName: elsewhere" in made
+
+
+def test_a_mounted_name_that_may_mean_several_claims_is_refused(tmp_path: Path) -> None:
+    top = "namespace: media\nresources: [../../uses/a, ../../uses/b, all.yaml]\n"
+    tree = used_twice(tmp_path, top)
+    tree.write(
+        "apps/media/all.yaml", DEPLOYMENT.replace("{claimName: library}", "{claimName: data}").encode()
+    )
+    with pytest.raises(Refusal) as refused:
+        copy_to(tree, SOURCE, [PLAYER], DESTINATION, "video")
+    assert refused.value.reason is Reason.TRANSFORMED
+    assert "a-data, b-data" in refused.value.what
+
+
 @pytest.mark.parametrize(
     "extra",
     [
