@@ -1,7 +1,9 @@
-"""Flux Kustomizations that a repository itself states: their paths and options."""
+"""Flux Kustomizations that a repository itself states: their paths and options, and which repositories they apply."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gitops.change import Tree
@@ -11,6 +13,7 @@ from gitops.walk import normal
 from gitops.yamltext import Node, parse
 
 GROUP = "kustomize.toolkit.fluxcd.io"
+SOURCE_GROUP = "source.toolkit.fluxcd.io"
 
 
 @dataclass(frozen=True)
@@ -22,29 +25,72 @@ class Stated:
     namespace: str
     flux: FluxPath
     substitute_from: tuple[str, ...]  # ConfigMaps and Secrets whose variables are not known here
+    source_kind: str = ""
+    source_namespace: str = ""
 
 
 def stated(tree: Tree) -> list[Stated]:
     """Every Flux Kustomization of a repository, in order of its files."""
     found: list[Stated] = []
-    for path in tree.paths():
-        if not path.endswith((".yaml", ".yml")) or not _may_state(tree.read(path)):
-            continue
+    for path, root in _objects(tree, GROUP, "Kustomization"):
         try:
-            roots = parse(path, tree.read(path)).roots()
+            found.append(_stated(path, root))
         except Refusal:
-            continue
-        for _, root in roots:
-            if root.text("kind") == "Kustomization" and root.text("apiVersion").startswith(f"{GROUP}/"):
-                try:
-                    found.append(_stated(path, root))
-                except Refusal:
-                    continue  # a path that leads out of the repository applies nothing of it
+            continue  # a path that leads out of the repository applies nothing of it
     return found
 
 
-def _may_state(content: bytes) -> bool:
-    return GROUP.encode() in content and b"Kustomization" in content
+def _objects(tree: Tree, group: str, kind: str) -> Iterator[tuple[str, Node]]:
+    """Every object of a kind that the repository states, with its file."""
+    for path in tree.paths():
+        if not path.endswith((".yaml", ".yml")):
+            continue
+        content = tree.read(path)
+        if group.encode() not in content or kind.encode() not in content:
+            continue
+        try:
+            roots = parse(path, content).roots()
+        except Refusal:
+            continue
+        for _, root in roots:
+            if root.text("kind") == kind and root.text("apiVersion").startswith(f"{group}/"):
+                yield path, root
+
+
+class Repositories:
+    """The GitRepository objects that a repository states, to tell another repository from this one under another name."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._urls: dict[str, list[tuple[str, str]]] = {}  # name: (namespace as written, URL)
+        for _, root in _objects(tree, SOURCE_GROUP, "GitRepository"):
+            stated = (root.text("metadata", "namespace"), comparable(root.text("spec", "url")))
+            self._urls.setdefault(root.text("metadata", "name"), []).append(stated)
+
+    def urls(self, name: str, namespace: str = "") -> set[str]:
+        """URLs of the source of a name, "" among them where one is not known for certain. A namespace that is not
+        written may be any."""
+        return {
+            url for where, url in self._urls.get(name, []) if not (where and namespace) or where == namespace
+        }
+
+    def surely_another(self, kustomization: Stated, source: str) -> bool:
+        """Whether a Kustomization applies another repository than the source of that name does."""
+        name = kustomization.flux.source
+        if not source or name in ("", source):
+            return False
+        if kustomization.source_kind not in ("", "GitRepository"):
+            return True
+        mine = self.urls(source)
+        theirs = self.urls(name, kustomization.source_namespace)
+        return bool(mine and theirs) and "" not in mine | theirs and not mine & theirs
+
+
+def comparable(url: str) -> str:
+    """A repository's URL without what may differ between two of the same: scheme, user, port, ``.git``. "" if unsure."""
+    text = re.sub(r"^[a-z+]+://", "", url.strip().lower())
+    text = re.sub(r"^[^/@]*@", "", text)
+    text = re.sub(r"^([^/:]+):(\d+(?=/))?", r"\1/", text).replace("//", "/")
+    return "" if "${" in url else text.rstrip("/").removesuffix(".git")
 
 
 def _stated(path: str, root: Node) -> Stated:
@@ -65,7 +111,13 @@ def _stated(path: str, root: Node) -> Stated:
         source=root.text("spec", "sourceRef", "name"),
     )
     return Stated(
-        f"{path}: {namespace}/{name}", name, namespace, flux, tuple(item.text("name") for item in sources)
+        f"{path}: {namespace}/{name}",
+        name,
+        namespace,
+        flux,
+        tuple(item.text("name") for item in sources),
+        root.text("spec", "sourceRef", "kind"),
+        root.text("spec", "sourceRef", "namespace") or namespace,
     )
 
 

@@ -6,7 +6,7 @@ import posixpath
 
 from gitops.change import Tree, resolve
 from gitops.errors import Refusal
-from gitops.flux import stated
+from gitops.flux import Repositories, Stated, stated
 from gitops.kustomization import (
     FILE_NAMES,
     RESOURCE_FIELDS,
@@ -26,7 +26,7 @@ class Users:
         self.tree = tree
         self.flux = flux
         self._levels: list[Kustomization] | None = None
-        self._flux: list[tuple[str, str]] | None = None
+        self._flux: list[Stated] | None = None
 
     def owner_level(self, instance: Instance, walk: Walk) -> tuple[int | None, tuple[str, ...]]:
         """(lowest level that this object alone uses, who else uses the levels below it).
@@ -59,7 +59,7 @@ class Users:
         mine = normal(self.flux.path)
         is_level = posixpath.basename(path) in FILE_NAMES
         users: set[str] = set()
-        for where, applied in self._applied():
+        for where, applied in ((each.where, each.flux.path) for each in self._applied()):
             if applied == mine:
                 continue
             if is_level and applied == posixpath.dirname(path):
@@ -116,12 +116,14 @@ class Users:
     def _flux_users(self) -> set[str]:
         """Flux Kustomizations in the repository, where several apply the directory of this Flux path."""
         mine = normal(self.flux.path)
-        users = [where for where, applied in self._applied() if applied == mine]
-        return set(users) if len(users) > 1 else set()
+        users = [each for each in self._applied() if each.flux.path == mine]
+        # One of another source's name is not the one that was asked for, which the repository may not state.
+        foreign = any(self.flux.source and each.flux.source not in ("", self.flux.source) for each in users)
+        return {each.where for each in users} if len(users) > 1 or foreign else set()
 
-    def _applied(self) -> list[tuple[str, str]]:
+    def _applied(self) -> list[Stated]:
         if self._flux is None:
-            self._flux = flux_kustomizations(self.tree, self.flux.source)
+            self._flux = applying(self.tree, self.flux.source)
         return self._flux
 
 
@@ -130,12 +132,15 @@ def _inside(path: str, directory: str) -> bool:
 
 
 def flux_kustomizations(tree: Tree, source: str = "") -> list[tuple[str, str]]:
-    """(``file: namespace/name``, normal path) of every Flux Kustomization that the repository states.
+    """(``file: namespace/name``, normal path) of every Flux Kustomization that `applying` gives."""
+    return [(each.where, each.flux.path) for each in applying(tree, source)]
 
-    With ``source``, only those whose ``spec.sourceRef.name`` is that one.
+
+def applying(tree: Tree, source: str = "") -> list[Stated]:
+    """Every Flux Kustomization that the repository states.
+
+    With ``source``, without those that surely apply another repository than the source of that name: one repository
+    may have several sources, and a Kustomization of each would lose what is removed.
     """
-    return [
-        (each.where, each.flux.path)
-        for each in stated(tree)
-        if not source or each.flux.source in ("", source)
-    ]
+    repositories = Repositories(tree)
+    return [each for each in stated(tree) if not repositories.surely_another(each, source)]

@@ -36,8 +36,8 @@ class FluxPath:
 
     ``substitute`` holds ``spec.postBuild`` variables, which win over those of ``substituteFrom``. ``substitute_from`` names the
     ConfigMaps and Secrets of the latter: their variables are not known here, so not even a default of one is certain.
-    ``source`` is the name in ``spec.sourceRef``: with it, Flux Kustomizations of other sources are not taken for users
-    of the same directory. ``patches`` are the bodies of ``spec.patches`` as (target, patch text); ``common_annotations`` and
+    ``source`` is the name in ``spec.sourceRef``: with it, Flux Kustomizations whose source is stated with the URL of another
+    repository are not taken for users of the same directory. ``patches`` are the bodies of ``spec.patches`` as (target, patch text); ``common_annotations`` and
     ``common_labels`` those of ``spec.commonMetadata``.
     """
 
