@@ -149,6 +149,9 @@ def set_entry(file: YamlFile, index: int, path: Path, value: str) -> YamlFile:
         step = path[present]
         inner = node.items[step] if isinstance(step, int) else node.own(step)
         if inner is None:
+            if present + 1 < len(path) and not isinstance(step, int) and node.get(step) is not None:
+                # A mapping of its own would take the place of all that the inherited one states.
+                raise uncertain(file, f"{'.'.join(map(str, path[: present + 1]))} comes from a merge key")
             break
         if inner.kind == "alias":
             raise uncertain(file, f"{'.'.join(map(str, path[: present + 1]))} is an alias")
