@@ -12,11 +12,11 @@ from gitops.exempt import PROTECTED, check_prune, patch_at_owner, set_in_documen
 from gitops.kustomization import kustomization_path, load
 from gitops.locate import find, find_editable
 from gitops.patches import add_entry
+from gitops.renderers import HELM_KEEP, keeps
 from gitops.values import CLAIM, PRUNE_KEY, FluxPath, ObjectRef
 from gitops.walk import normal
 
 HOW = ("auto", "document", "patch", "transformer")
-HELM_KEEP = "helm.sh/resource-policy"
 
 
 def protect(tree: Tree, flux: FluxPath, ref: ObjectRef, how: str = "auto") -> Change:
@@ -81,12 +81,10 @@ def protect_helm_release(tree: Tree, flux: FluxPath, release: ObjectRef, claim: 
     if found.instance.item is not None:
         raise Refusal(Reason.UNCERTAIN, f"{release} is part of a List.", by_hand=_post_renderer(claim))
     path = ("spec", "postRenderers")
-    if any(
-        HELM_KEEP in _text(found.instance.file.text, node) for node in found.instance.node.elements(*path)
-    ):
+    if keeps(found.instance.node, claim):
         raise Refusal(
-            Reason.EXISTS, f"{release} has a post-renderer that sets {HELM_KEEP} already.", path=found.instance.path,
-            next_step="Check whether it reaches this claim.", by_hand=_post_renderer(claim),
+            Reason.EXISTS, f"{release} has a post-renderer that sets {HELM_KEEP} on {claim or 'its claims'} already.",
+            path=found.instance.path, next_step="Look at the live claim, and at the HelmRelease, if the mark is not there.",
         )  # fmt: skip
     trial = tree.fork()
     edited = edit.append_item(found.instance.file, found.instance.document, path, _post_renderer(claim))
@@ -95,10 +93,6 @@ def protect_helm_release(tree: Tree, flux: FluxPath, release: ObjectRef, claim: 
     change = trial.change(f"Keep the claims of {release}", since=tree)
     tree.adopt(trial)
     return change
-
-
-def _text(text: str, node: object) -> str:
-    return text[getattr(node, "start", 0) : getattr(node, "end", 0)]
 
 
 def _post_renderer(claim: str) -> str:

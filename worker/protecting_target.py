@@ -13,7 +13,8 @@ from dashboard.states import Owner
 from gitops.change import Change, Tree
 from gitops.errors import Reason, Refusal, RepositoryError
 from gitops.locate import locate
-from gitops.protect import HELM_KEEP, advice, protect, protect_helm_release
+from gitops.protect import advice, protect, protect_helm_release
+from gitops.renderers import HELM_KEEP
 from gitops.repository import Repository
 from gitops.values import FluxPath, ObjectRef
 from worker.declared import NOT_COMPARED, flux_of, repository_problem
@@ -66,7 +67,7 @@ class HelmTarget(Target):
         return protect_helm_release(tree, self.flux, self.release, self.claim.name)
 
     def says(self, tree: Tree) -> bool:
-        """Whether a post-renderer of ours, or one that does the same, is there."""
+        """Whether a post-renderer of ours for this claim, or one that does the same, is there."""
         try:
             protect_helm_release(tree.fork(), self.flux, self.release, self.claim.name)
         except Refusal as refusal:
