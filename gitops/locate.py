@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 from gitops.change import Tree
@@ -21,9 +22,43 @@ class Found:
     walk: Walk
 
 
-def locate(tree: Tree, flux: FluxPath, ref: ObjectRef) -> Declaration:
-    """The one document under a Flux path that declares ``ref``. Refuses with the reason where there is not one."""
-    return find(tree, flux, ref).declaration
+def locate(tree: Tree, flux: FluxPath, ref: ObjectRef, known: Container[str] = ()) -> Declaration:
+    """The one document under a Flux path that declares ``ref``. Refuses with the reason where there is not one.
+
+    ``known`` are those of `blind_spots` that do not declare it for certain: they are no reason to doubt that nothing does.
+    """
+    return find(tree, flux, ref, known).declaration
+
+
+def blind_spots(tree: Tree, flux: FluxPath, kinds: Iterable[str]) -> list[str]:
+    """The places under a Flux path that may declare objects of the kinds and cannot be read.
+
+    Where such a tree builds and declares an object elsewhere, none of these declares it: kustomize refuses two of a name.
+    """
+    walk = Walker(tree, frozenset(kinds)).run(flux)
+    spots = {_spot(each) for each in walk.blind} | {
+        _spot_of_name(each) for each in walk.instances if _open(each)
+    }
+    return sorted(spots)
+
+
+def _spot(refusal: Refusal) -> str:
+    """A blind spot by its place; of a remote base without its version, which others move on."""
+    return _storable(f"{refusal.path}: {re.sub(r'[?]ref=[^ ]*', '', refusal.what)}")
+
+
+def _spot_of_name(instance: Instance) -> str:
+    return _storable(f"{instance.path}: {instance.kind} {instance.namespace}/{instance.name}")
+
+
+def _storable(text: str) -> str:
+    """Without NUL, which a quoted value may have and no database keeps."""
+    return text.replace("\x00", "")
+
+
+def _open(instance: Instance) -> bool:
+    """Whether the object's name holds variables that are not known."""
+    return "${" in instance.name or "${" in instance.namespace
 
 
 def declared(tree: Tree, flux: FluxPath, kinds: Iterable[str]) -> list[ObjectRef]:
@@ -32,13 +67,13 @@ def declared(tree: Tree, flux: FluxPath, kinds: Iterable[str]) -> list[ObjectRef
     return [ObjectRef(each.kind, each.namespace, each.name) for each in walk.instances if not each.deleted]
 
 
-def find(tree: Tree, flux: FluxPath, ref: ObjectRef) -> Found:
+def find(tree: Tree, flux: FluxPath, ref: ObjectRef, known: Container[str] = ()) -> Found:
     """As `locate`, with what was read on the way."""
     walk = Walker(tree, frozenset({ref.kind})).run(flux)
     matching = [each for each in walk.instances if (each.name, each.namespace) == (ref.name, ref.namespace)]
     alive = [each for each in matching if not each.deleted]
     if not alive:
-        raise _absent(ref, flux, walk, matching)
+        raise _absent(ref, flux, walk, matching, known)
     if len(alive) > 1:
         places = ", ".join(f"{each.path} (document {each.document + 1})" for each in alive)
         raise Refusal(
@@ -72,7 +107,9 @@ def find_editable(tree: Tree, flux: FluxPath, ref: ObjectRef) -> Found:
     return found
 
 
-def _absent(ref: ObjectRef, flux: FluxPath, walk: Walk, matching: list[Instance]) -> Refusal:
+def _absent(
+    ref: ObjectRef, flux: FluxPath, walk: Walk, matching: list[Instance], known: Container[str]
+) -> Refusal:
     """The most telling reason why an object was not found."""
     directory = normal(flux.path) or "the root"
     if matching:
@@ -82,15 +119,29 @@ def _absent(ref: ObjectRef, flux: FluxPath, walk: Walk, matching: list[Instance]
             path=matching[0].path,
         )
     for each in walk.instances:
-        if "${" in each.name or "${" in each.namespace:
+        if _open(each) and _may_be(each, ref) and _spot_of_name(each) not in known:
             return _templated(ref, flux, each)
-    if walk.blind:
-        first = walk.blind[0]
+    blind = [each for each in walk.blind if _spot(each) not in known]
+    if blind:
+        first = blind[0]
         return Refusal(
             first.reason, f"No file under {directory} declares {ref}, but {first.what}", path=first.path,
             next_step="It may be declared there; edit it where it comes from.",
         )  # fmt: skip
     return _not_found(ref, directory, walk)
+
+
+def _may_be(each: Instance, ref: ObjectRef) -> bool:
+    """Whether variables could give an object this name and namespace: what stands around them must be the same."""
+    return _may_read(each.name, ref.name) and _may_read(each.namespace, ref.namespace)
+
+
+def _may_read(written: str, text: str) -> bool:
+    before, variable, rest = written.partition("${")
+    if not variable:
+        return written == text
+    after = rest.rpartition("}")[2]
+    return len(text) >= len(before) + len(after) and text.startswith(before) and text.endswith(after)
 
 
 def _templated(ref: ObjectRef, flux: FluxPath, each: Instance) -> Refusal:

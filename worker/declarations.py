@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from cluster.flux import flux_protected
+from gitops import locate as locating
 from gitops.change import Change, Tree
 from gitops.errors import Reason, Refusal
 from gitops.exempt import exempt
-from gitops.locate import claim_names, locate
 from gitops.relocate import Copy, copy_to
 from gitops.remove import remove
-from gitops.values import CLAIM, FluxPath, ObjectRef
+from gitops.values import CLAIM, WORKLOADS, FluxPath, ObjectRef
 from migrations_app.models import Migration
 from worker.quantities import quantity
 from worker.workload_list import all_workloads
@@ -119,10 +119,11 @@ def removal(migration: Migration) -> GitChange:
     summary = f"Remove {migration.application} from {migration.source_namespace}"
 
     def make(tree: Tree) -> Change:
-        before = tree.fork()
+        before, known = tree.fork(), _known(migration, SOURCE)
         for ref in source_objects(migration):
-            if declared(tree, source, ref):
+            if declared(tree, source, ref, known):
                 remove(tree, source, ref)
+        removed(tree, migration)  # what could never be seen to have arrived is refused before it is pushed
         return tree.change(summary, since=before)
 
     return GitChange("release", summary, make, removed)
@@ -134,9 +135,9 @@ def exemption(migration: Migration) -> GitChange:
     summary = f"Let Flux prune the claims of {migration.application} in {migration.source_namespace}"
 
     def make(tree: Tree) -> Change:
-        before = tree.fork()
+        before, known = tree.fork(), _known(migration, SOURCE)
         for ref in source_workloads(migration):
-            if declared(tree, source, ref):
+            if declared(tree, source, ref, known):
                 remove(tree, source, ref)
         for ref in source_claims(migration):
             exempt(tree, source, ref)
@@ -145,10 +146,32 @@ def exemption(migration: Migration) -> GitChange:
     return GitChange("exempt", summary, make, exempted)
 
 
-def declared(tree: Tree, flux: FluxPath, ref: ObjectRef) -> bool:
-    """Whether the tree declares the object. Any doubt is raised, never taken for a no."""
+SOURCE, DESTINATION = "source", "destination"
+
+
+def blind_spots(tree: Tree, migration: Migration) -> dict[str, list[str]]:
+    """What cannot be read below the paths of the source and of the destination, for the plan: it was there before any change.
+
+    Later it is no reason to doubt that what was declared beside it is gone: its removal could never be seen otherwise.
+    """
+    found = {}
+    for side, owner in ((SOURCE, migration.source_owner), (DESTINATION, migration.destination_owner)):
+        if owner.get("path"):
+            try:
+                found[side] = locating.blind_spots(tree, flux_path(owner), {CLAIM, *WORKLOADS})
+            except Refusal:
+                continue  # nothing is known then, and every doubt is one
+    return found
+
+
+def _known(migration: Migration, side: str) -> frozenset[str]:
+    return frozenset(migration.plan.get("git_blind", {}).get(side, ()))
+
+
+def declared(tree: Tree, flux: FluxPath, ref: ObjectRef, known: frozenset[str] = frozenset()) -> bool:
+    """Whether the tree declares the object. Any doubt is raised, never taken for a no, but those that are `known`."""
     try:
-        locate(tree, flux, ref)
+        locating.locate(tree, flux, ref, known)
     except Refusal as refusal:
         if refusal.reason is Reason.NOT_FOUND:
             return False
@@ -167,7 +190,7 @@ def repointed(tree: Tree, migration: Migration) -> bool:
     flux = flux_path(migration.source_owner)
     old = {t.source_name for t in migration.transfers.all() if t.destination_name != t.source_name}
     return not any(
-        old & claim_names(tree, flux, ref)
+        old & locating.claim_names(tree, flux, ref)
         for w in all_workloads(migration.transfers.all())
         if declared(tree, flux, ref := ObjectRef(w["kind"], migration.source_namespace, w["name"]))
     )
@@ -176,21 +199,23 @@ def repointed(tree: Tree, migration: Migration) -> bool:
 def removed(tree: Tree, migration: Migration) -> bool:
     """The source's path declares nothing of it any more."""
     flux = flux_path(migration.source_owner)
-    return not any(declared(tree, flux, ref) for ref in source_objects(migration))
+    known = _known(migration, SOURCE)
+    return not any(declared(tree, flux, ref, known) for ref in source_objects(migration))
 
 
 def exempted(tree: Tree, migration: Migration) -> bool:
     """Of the source's objects only claims are declared, and none of them with a mark that keeps Flux from pruning it."""
     flux = flux_path(migration.source_owner)
-    if any(declared(tree, flux, ref) for ref in source_workloads(migration)):
+    known = _known(migration, SOURCE)
+    if any(declared(tree, flux, ref, known) for ref in source_workloads(migration)):
         return False
-    return not any(_marked(tree, flux, ref) for ref in source_claims(migration))
+    return not any(_marked(tree, flux, ref, known) for ref in source_claims(migration))
 
 
-def _marked(tree: Tree, flux: FluxPath, ref: ObjectRef) -> bool:
-    if not declared(tree, flux, ref):
+def _marked(tree: Tree, flux: FluxPath, ref: ObjectRef, known: frozenset[str]) -> bool:
+    if not declared(tree, flux, ref, known):
         return False
-    found = locate(tree, flux, ref)
+    found = locating.locate(tree, flux, ref)
     return flux_protected(found.labels, found.annotations) is not None
 
 
@@ -200,9 +225,11 @@ def undeployment(migration: Migration) -> GitChange:
     destination = flux_path(migration.destination_owner)
 
     def make(tree: Tree) -> Change:
+        known = _known(migration, DESTINATION)
         for ref in destination_objects(migration):
-            if declared(tree, destination, ref):
+            if declared(tree, destination, ref, known):
                 remove(tree, destination, ref)
+        undeployed(tree, migration)  # as for `removal`
         return tree.change(summary)
 
     return GitChange("rollback", summary, make, undeployed)
@@ -211,4 +238,5 @@ def undeployment(migration: Migration) -> GitChange:
 def undeployed(tree: Tree, migration: Migration) -> bool:
     """The destination's path declares nothing of it."""
     flux = flux_path(migration.destination_owner)
-    return not any(declared(tree, flux, ref) for ref in destination_objects(migration))
+    known = _known(migration, DESTINATION)
+    return not any(declared(tree, flux, ref, known) for ref in destination_objects(migration))

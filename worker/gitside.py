@@ -19,7 +19,7 @@ from gitops.repository import Author, PushedCommit, Repository
 from migrations_app.models import GitMode, Migration
 from migrations_app.problems import Problem
 from worker.context import Context
-from worker.declarations import GitChange, deployment
+from worker.declarations import GitChange, blind_spots, deployment
 
 AUTHOR = Author("Holdfast", "holdfast@holdfast.invalid")
 
@@ -33,6 +33,8 @@ class Changes:
     # In the order in which they are pushed, each made on what the one before it leaves.
     release: list[tuple[GitChange, Change]] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    # What of the paths cannot be read, before any change.
+    blind: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def deploy_paths(self) -> tuple[str, ...]:
@@ -97,6 +99,8 @@ def changes(context: Context, releasing: Iterable[GitChange]) -> Changes:
     try:
         clone = repository(row)
         found.commit = clone.refresh()
+        found.blind = blind_spots(clone.tree(found.commit), migration)
+        migration.plan = {**migration.plan, "git_blind": found.blind}
         if migration.destination_owner.get("path") and not migration.within_namespace:
             found.deploy = _attempt(found, deployment(migration).make, clone.tree(found.commit))
         tree = clone.tree(found.commit)

@@ -37,6 +37,7 @@ def tick(context: Context) -> Outcome:
         "checks": migration.plan.get("checks", []),
         "outage": predicted_outage(context.transfers),
         "git_commit": git.commit,
+        "git_blind": git.blind,
     }
     migration.plan_digest = digest
     context.keep("plan", "plan_digest")
