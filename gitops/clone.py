@@ -42,7 +42,8 @@ class LogEntry:
 class Clone:
     """A branch of a remote repository, kept as a bare clone in ``directory``.
 
-    ``timeout_s`` bounds each git command, ``lock_timeout_s`` the wait for another process that uses the clone.
+    ``timeout_s`` bounds each git command, ``first_timeout_s`` (default: the same) the fetch that makes the clone,
+    ``lock_timeout_s`` the wait for another process that uses the clone.
     """
 
     url: str
@@ -51,6 +52,7 @@ class Clone:
     credentials: Credentials = field(default_factory=Credentials)
     timeout_s: float = 120
     lock_timeout_s: float = 60
+    first_timeout_s: float | None = None
 
     def __post_init__(self) -> None:
         check_url(self.url)
@@ -183,8 +185,9 @@ class Clone:
         self._git.run("config", "gc.auto", "2000", git_dir=fresh)
         wanted = f"+refs/heads/{self.branch}:refs/remotes/origin/{self.branch}"
         code, out, err = self._git.attempt(
-            "fetch", "--no-tags", f"--depth={DEPTH}", "origin", wanted, git_dir=fresh, remote=True
-        )
+            "fetch", "--no-tags", f"--depth={DEPTH}", "origin", wanted, git_dir=fresh, remote=True,
+            timeout_s=self.first_timeout_s,
+        )  # fmt: skip
         if code != 0:
             shutil.rmtree(fresh, ignore_errors=True)
             raise self._git.failure(

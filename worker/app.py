@@ -1,4 +1,4 @@
-"""The Celery application: short ticks and nothing else.
+"""The Celery application: short ticks, and the comparison with Git.
 
 PostgreSQL holds every state, the broker is a doorbell. Tasks are acknowledged before they run: a tick that dies with its process
 is rung again by the sweep, and a lease keeps two ticks of one migration apart. So no setting here may make a task wait, retry by itself
@@ -22,13 +22,16 @@ SWEEP_EVERY_S = 5
 COMPARE_EVERY_S = 20
 TASK_SOFT_LIMIT_S = 25
 TASK_HARD_LIMIT_S = 30
+# The comparison with Git alone may take longer: a first clone of a large repository does.
+COMPARE_SOFT_LIMIT_S = 240
+COMPARE_HARD_LIMIT_S = 270
 
 app = Celery("holdfast")
 app.conf.update(
     broker_url=os.environ.get("HOLDFAST_REDIS_URL", "redis://127.0.0.1:6379/0"),
     # A message that was fetched and not yet begun comes back after this; far more than any task may take.
     broker_transport_options={
-        "visibility_timeout": 300,
+        "visibility_timeout": 600,
         "global_keyprefix": os.environ.get("HOLDFAST_REDIS_PREFIX", "holdfast:"),
         "socket_keepalive": True,
         "socket_connect_timeout": 3,

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.db import connection
 from django.utils import timezone
@@ -27,19 +28,23 @@ from gitops.locate import locate
 from gitops.repository import Repository
 from gitops.values import CLAIM, FluxPath, ObjectRef
 from gitops.walk import Instance, Walker
-from worker.app import app
+from worker.app import COMPARE_HARD_LIMIT_S, COMPARE_SOFT_LIMIT_S, app
 from worker.clusters import adapter
-from worker.gitside import repository
+from worker.gitside import Limits, repository
 
 log = logging.getLogger(__name__)
 
 LOCK_CLASS = 0x67697473  # "gits"
 Key = tuple[str, str]  # namespace, name
 VARIABLE = "${"
+# Far below the limit of the task: a server that never answers must leave time for the other repositories.
+LIMITS = Limits(git_s=20, clone_s=120, lock_s=10)
 NOT_COMPARED = "Not compared: "
 
 
-@app.task(name="worker.declared.refresh")  # type: ignore[untyped-decorator]
+@app.task(  # type: ignore[untyped-decorator]
+    name="worker.declared.refresh", soft_time_limit=COMPARE_SOFT_LIMIT_S, time_limit=COMPARE_HARD_LIMIT_S
+)
 def refresh_all() -> None:
     """Compares the cluster with its Git repositories. One process at a time; others leave it to that one."""
     row = models.Cluster.objects.filter(name=settings.HOLDFAST_CLUSTER_NAME).first()
@@ -51,6 +56,12 @@ def refresh_all() -> None:
                 refresh(row, adapter(row.name))
     except ClusterError as error:
         log.warning("Git was not compared with cluster %s: %s", row.name, error.happened)
+    except SoftTimeLimitExceeded:
+        log.warning(
+            "Git was not compared as a whole with cluster %s within %s s; it goes on.",
+            row.name,
+            COMPARE_SOFT_LIMIT_S,
+        )
 
 
 def known(row: models.Cluster) -> dict[Key, Declared]:
@@ -129,10 +140,12 @@ def refresh(row: models.Cluster, cluster: Cluster) -> int:
     sources = {(s.namespace, s.name): s for s in cluster.list_git_sources(fresh=False)}
     clones = _Clones(row, sources)
     written = 0
-    for owner, claims in groups.items():
+    for owner, claims in _in_turn(row, groups):
         kustomization = kustomizations.get(owner)
         if kustomization is not None:
             written += _refresh_group(row, kustomization, claims, clones)
+        if clones.out_of_time:
+            break  # what is left comes first next time
     _forget(row, {key for claims in groups.values() for key in claims})
     return written
 
@@ -146,6 +159,12 @@ def _claims_by_owner(row: models.Cluster) -> dict[Key, list[Key]]:
     ):
         groups.setdefault((owner_namespace, owner_name), []).append((namespace, name))
     return groups
+
+
+def _in_turn(row: models.Cluster, groups: Mapping[Key, list[Key]]) -> list[tuple[Key, list[Key]]]:
+    """Kustomizations whose repository could not be read last time come last: others must not wait for it again."""
+    unread = set(row.declarations.filter(commit="").values_list("owner", flat=True))
+    return sorted(groups.items(), key=lambda group: "/".join(group[0]) in unread)
 
 
 @dataclass(frozen=True)
@@ -165,6 +184,7 @@ class _Clones:
         self.sources = sources
         self.opened: dict[Key, Opened] = {}
         self.trees: dict[Key, Tree] = {}
+        self.out_of_time = False
 
     def of(self, kustomization: Kustomization) -> Opened:
         why = repository_problem(kustomization, self.rows, self.sources)
@@ -172,8 +192,20 @@ class _Clones:
             return Opened(why=why)
         key = (kustomization.source_namespace, kustomization.source_name)
         if key not in self.opened:
-            self.opened[key] = _open(self.rows[key])
+            self.opened[key] = self._open(self.rows[key])
         return self.opened[key]
+
+    def _open(self, row: models.GitRepository) -> Opened:
+        try:
+            clone = repository(row, LIMITS)
+            return Opened(clone, clone.refresh())
+        except GitOpsError as error:
+            what = error.what
+        except SoftTimeLimitExceeded:
+            self.out_of_time = True
+            what = "It took longer than the comparison may take."
+        log.warning("Repository %s was not read: %s", row.name, what)
+        return Opened(why=f"{NOT_COMPARED}Repository {row.name} could not be read. {what}")
 
     def tree(self, kustomization: Kustomization, opened: Opened) -> Tree:
         key = (kustomization.source_namespace, kustomization.source_name)
@@ -202,15 +234,6 @@ def repository_problem(
     if source is not None and source.reference:
         return f"{NOT_COMPARED}{name} follows {source.reference} and no branch."
     return ""
-
-
-def _open(row: models.GitRepository) -> Opened:
-    clone = repository(row)
-    try:
-        return Opened(clone, clone.refresh())
-    except GitOpsError as error:
-        log.warning("Repository %s was not read: %s", row.name, error.what)
-        return Opened(why=f"{NOT_COMPARED}Repository {row.name} could not be read. {error.what}")
 
 
 def _refresh_group(

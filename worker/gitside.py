@@ -45,6 +45,18 @@ class Changes:
         return tuple(dict.fromkeys(path for _, change in self.release for path in change.paths))
 
 
+@dataclass(frozen=True)
+class Limits:
+    """Seconds that each git command may take, that the first fetch may, and that another process may use the clone."""
+
+    git_s: float = 120
+    clone_s: float = 120
+    lock_s: float = 60
+
+
+_LIMITS = Limits()
+
+
 def row_for(migration: Migration) -> GitRepository | None:
     """The repository behind the source's Kustomization."""
     owner = migration.source_owner
@@ -54,12 +66,20 @@ def row_for(migration: Migration) -> GitRepository | None:
     ).first()
 
 
-def repository(row: GitRepository) -> Repository:
+def repository(row: GitRepository, limits: Limits = _LIMITS) -> Repository:
     """The worker's clone of it."""
     name = hashlib.sha256(f"{row.pk}:{row.url}:{row.branch}".encode()).hexdigest()[:16]
     directory = Path(settings.HOLDFAST_DATA) / "clones" / name
     directory.parent.mkdir(parents=True, exist_ok=True)
-    return Repository(row.url, row.branch, directory, _credentials(row))
+    return Repository(
+        row.url,
+        row.branch,
+        directory,
+        _credentials(row),
+        timeout_s=limits.git_s,
+        lock_timeout_s=limits.lock_s,
+        first_timeout_s=limits.clone_s,
+    )
 
 
 def _credentials(row: GitRepository) -> Credentials:

@@ -1,10 +1,13 @@
 """What Git says of a claim, beside what the cluster says: on a real Flux, a real repository and real rows."""
 
+import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from django.http import QueryDict
 
 from cluster.flux import PRUNE
@@ -13,12 +16,16 @@ from dashboard.protection import assess
 from dashboard.queries import Filters, find
 from dashboard.states import Drift, Protection
 from gitops.change import Tree
+from gitops.repository import Repository
 from gitops.values import FluxPath
 from migrations_app.models import Transfer
 from tests.dashboard import making as make
 from tests.dashboard.gitwork import CLAIM, Work, working
 from tests.support.cluster_process import Sandbox
 from worker import declared
+from worker.app import COMPARE_HARD_LIMIT_S, COMPARE_SOFT_LIMIT_S, TASK_SOFT_LIMIT_S
+from worker.declared import LIMITS
+from worker.gitside import Limits
 
 PROTECTED = CLAIM.replace(
     "  name: {name}\n", "  name: {name}\n  annotations:\n    kustomize.toolkit.fluxcd.io/prune: disabled\n"
@@ -93,6 +100,50 @@ def test_a_repository_that_is_away_is_named_and_hides_no_claim(work: Work) -> No
     work.see()
     assert work.claim().drift == Drift.UNKNOWN
     assert "Repository fleet could not be read" in work.claim().drift_fact
+
+
+@contextmanager
+def silent_server() -> Iterator[str]:
+    """The URL of a server that takes every connection and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/fleet.git"
+
+
+def test_a_server_that_never_answers_is_recorded_before_the_task_is_ended(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert LIMITS.git_s < TASK_SOFT_LIMIT_S
+    assert LIMITS.lock_s + LIMITS.clone_s + LIMITS.git_s < COMPARE_SOFT_LIMIT_S < COMPARE_HARD_LIMIT_S
+    work.start({"all.yaml": CLAIM.format(name="data")})
+    assert work.claim().drift == Drift.NONE
+    monkeypatch.setattr(declared, "LIMITS", Limits(git_s=5, clone_s=0.5, lock_s=1))
+    with silent_server() as url:
+        work.repository.url = url
+        work.repository.save()
+        work.see()
+    assert work.claim().drift == Drift.UNKNOWN
+    assert "git fetch took longer than 0.5 s" in work.claim().drift_fact
+
+
+def test_what_the_task_has_no_time_for_is_recorded_and_asked_last_next_time(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work.start({"all.yaml": CLAIM.format(name="data")})
+
+    def slow(_: Repository) -> str:
+        raise SoftTimeLimitExceeded
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Repository, "refresh", slow)
+        work.see()
+    assert "Repository fleet could not be read" in work.claim().drift_fact
+    groups: dict[declared.Key, list[declared.Key]] = {
+        ("flux-system", work.name): [],
+        ("flux-system", "zz"): [],
+    }
+    assert next(owner for owner, _ in declared._in_turn(work.row, groups)) == ("flux-system", "zz")
+    work.see()
+    assert work.claim().drift == Drift.NONE
 
 
 def test_another_branch_than_the_one_that_flux_follows_is_not_compared(work: Work) -> None:
