@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gitops.change import resolve
 from gitops.errors import Reason, Refusal
-from gitops.kustomization import Kustomization
+from gitops.kustomization import Kustomization, is_remote
 from gitops.selectors import Selector, matches
 from gitops.values import PRUNE_KEY, RECONCILE_KEY, SSA_KEY, Stamp
 from gitops.yamltext import Node, parse
@@ -39,7 +39,10 @@ def set_values(instance: Instance, where: str, values: Mapping[str, str], path: 
             instance.stamps.append(Stamp(path, stage, key, values[key], where, len(instance.listings) - 1))
 
 
-def patches_of(walker: Walker, level: Kustomization, fields: tuple[str, ...]) -> list[Patch]:
+def patches_of(
+    walker: Walker, level: Kustomization, fields: tuple[str, ...], instances: list[Instance]
+) -> list[Patch]:
+    """Patches of a kustomization. One that cannot be read is a doubt of every object that it may be meant for."""
     found: list[Patch] = []
     for field in fields:
         for item in level.root.elements(field):
@@ -47,15 +50,30 @@ def patches_of(walker: Walker, level: Kustomization, fields: tuple[str, ...]) ->
                 found += _patch(walker, level, field, item)
             except Refusal as refusal:
                 walker.result.blind.append(refusal)
+                for instance in instances:
+                    if _may_mean(item, instance):
+                        instance.doubts.append(refusal)
     return found
+
+
+def _may_mean(item: Node, instance: Instance) -> bool:
+    selector = _target(item)
+    try:
+        return selector is None or matches(selector, instance)
+    except Refusal:
+        return True
+
+
+def _target(item: Node) -> Selector | None:
+    target = item.at("target")
+    return Selector.of_node(target) if target is not None and not target.is_null else None
 
 
 def _patch(walker: Walker, level: Kustomization, field: str, item: Node) -> list[Patch]:
     if field == "patchesStrategicMerge":
         text = item.real.value
         return bodies(walker, level, None, text if "\n" in text else "", "" if "\n" in text else text)
-    target = item.at("target")
-    selector = Selector.of_node(target) if target is not None and not target.is_null else None
+    selector = _target(item)
     patches = bodies(walker, level, selector, item.text("patch"), item.text("path"))
     renames = "true" in (item.text("options", "allowNameChange"), item.text("options", "allowKindChange"))
     return [replace(patch, renames=renames) for patch in patches]
@@ -67,6 +85,12 @@ def bodies(
     where = level.path
     content = text.encode()
     if path:
+        if is_remote(path):
+            raise Refusal(
+                Reason.REMOTE,
+                f"The patch {path} in {level.path} lies outside of this repository.",
+                path=level.path,
+            )
         where = resolve(level.directory, path)
         content = walker.tree.read(where)
     roots = parse(where, content).roots()

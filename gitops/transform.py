@@ -39,7 +39,7 @@ def transform(
     stage = "component-" if component else ""
     for instance in instances:
         instance.names[level.path] = (instance.namespace, instance.name)
-    for patch in patches_of(walker, level, ("patchesStrategicMerge", "patches")):
+    for patch in patches_of(walker, level, ("patchesStrategicMerge", "patches"), instances):
         apply_patch(patch, instances, f"{stage}patch")
     if flux is None:
         _namespace(level.root.text("namespace"), instances)
@@ -60,7 +60,7 @@ def transform(
         f"{stage}commonAnnotations",
         "annotations",
     )
-    for patch in patches_of(walker, level, ("patchesJson6902",)):
+    for patch in patches_of(walker, level, ("patchesJson6902",), instances):
         apply_patch(patch, instances, f"{stage}json-patch")
     _replacements(level, instances)
     for name in ("images", "replicas"):
