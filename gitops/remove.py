@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gitops import edit
 from gitops.change import Change, Tree, resolve
 from gitops.errors import Reason, Refusal, offering
@@ -25,11 +27,11 @@ def remove(tree: Tree, flux: FluxPath, ref: ObjectRef) -> Change:
     trial = tree.fork()
     with offering(lambda: _instructions(found)):
         if found.declaration.owner_level == -1:
-            _references(trial, found)
+            _references(trial, found, list(found.walk.kustomizations.values()), flux)
             forget(trial, found)
             _take_out(trial, found.instance)
         else:
-            _delete_by_patch(trial, found)
+            _delete_by_patch(trial, flux, found)
         _check_gone(trial, flux, ref)
         _check_nothing_else(trial, flux, found)
         notes = mentions(trial, flux, found)
@@ -39,8 +41,10 @@ def remove(tree: Tree, flux: FluxPath, ref: ObjectRef) -> Change:
 
 
 def _instructions(found: Found) -> str:
-    """The lines to delete, for a person."""
+    """The lines to delete, for a person; of a file that others use the patch that deletes the object here alone."""
     instance = found.instance
+    if found.declaration.owner_level != -1:
+        return delete_patch(instance)
     doc = instance.file.documents[instance.document]
     start = instance.node.start if instance.item is not None else doc.start
     end = content_end(instance.node)
@@ -134,7 +138,7 @@ def _would_be_empty(level: Kustomization, listing: Listing) -> bool:
     return True
 
 
-def _delete_by_patch(tree: Tree, found: Found) -> None:
+def _delete_by_patch(tree: Tree, flux: FluxPath, found: Found) -> None:
     level = found.declaration.owner_level
     others = ", ".join(found.declaration.shared_with)
     if level is None or not found.instance.listings[level].kustomization:
@@ -145,6 +149,8 @@ def _delete_by_patch(tree: Tree, found: Found) -> None:
             by_hand=delete_patch(found.instance),
         )  # fmt: skip
     kustomization = load(tree, found.instance.listings[level].kustomization)
+    _references(tree, found, _behind(found, kustomization.path), flux)
+    _late_references(found, kustomization)
     add_patch(tree, kustomization, selector_at(found, kustomization.path), delete_patch(found.instance))
 
 
@@ -159,39 +165,55 @@ def delete_patch(instance: Instance) -> str:
 # What else refers to the object
 
 
-def _references(tree: Tree, found: Found) -> None:
+def _behind(found: Found, path: str) -> list[Kustomization]:
+    """The kustomizations whose changes reach the object after those of ``path``: those above it, and their components."""
+    order = list(found.instance.names)  # in the order in which they came to the object
+    later = order[order.index(path) + 1 :]
+    return [found.walk.kustomizations[each] for each in later if each in found.walk.kustomizations]
+
+
+def _references(tree: Tree, found: Found, levels: Sequence[Kustomization], flux: FluxPath) -> None:
     """Refuse where a patch without a target, or a replacement, would find nothing and break the build."""
-    instance = found.instance
-    names = {
-        instance.node.text("metadata", "name"),
-        instance.name,
-        *(name for _, name in instance.names.values()),
-    }
-    for level in found.walk.kustomizations.values():
+    for level in levels:
         for where, node in _strict_patches(tree, level):
-            if node.text("kind") == instance.kind and node.text("metadata", "name") in names:
+            _refuse_patch(found, where, node)
+        _late_references(found, level)
+    for target, text in flux.patches:
+        if not target:
+            for _, node in parse("spec.patches", text.encode()).roots():
+                _refuse_patch(found, "spec.patches of the Flux Kustomization", node)
+
+
+def _refuse_patch(found: Found, where: str, node: Node) -> None:
+    if node.kind == "map" and _names_it(found.instance, node.text("kind"), node.text("metadata", "name")):
+        raise Refusal(
+            Reason.REFERENCED, f"{where} patches {found.declaration.ref}; without it the build would fail.",
+            path=where, next_step="Remove this patch, and its entry in the kustomization, first.",
+        )  # fmt: skip
+
+
+def _names_it(instance: Instance, kind: str, name: str) -> bool:
+    written = instance.node.text("metadata", "name")
+    names = {written, instance.name, *(name for _, name in instance.names.values())}
+    return kind == instance.kind and name in names
+
+
+def _late_references(found: Found, level: Kustomization) -> None:
+    """Those of a kustomization that come behind its patches, also behind one that deletes the object."""
+    for item in level.root.elements("patchesJson6902"):
+        if _names_it(found.instance, item.text("target", "kind"), item.text("target", "name")):
+            raise Refusal(
+                Reason.REFERENCED, f"{level.path} patches {found.declaration.ref} (patchesJson6902).",
+                path=level.path, next_step="Remove this patch first.",
+            )  # fmt: skip
+    for item in level.root.elements("replacements"):
+        chosen = [item.at("source"), *(each.at("select") for each in item.elements("targets"))]
+        for select in chosen:
+            if select is not None and _names_it(found.instance, select.text("kind"), select.text("name")):
                 raise Refusal(
-                    Reason.REFERENCED, f"{where} patches {found.declaration.ref}; without it the build would fail.",
-                    path=where, next_step="Remove this patch, and its entry in the kustomization, first.",
+                    Reason.REFERENCED, f"{level.path} has a replacement that needs {found.declaration.ref}.",
+                    path=level.path, next_step="Remove this replacement first.",
                 )  # fmt: skip
-        for item in level.root.elements("patchesJson6902"):
-            if item.text("target", "kind") == instance.kind and item.text("target", "name") in names:
-                raise Refusal(
-                    Reason.REFERENCED, f"{level.path} patches {found.declaration.ref} (patchesJson6902).",
-                    path=level.path, next_step="Remove this patch first.",
-                )  # fmt: skip
-        for item in level.root.elements("replacements"):
-            chosen = [item.at("source"), *(each.at("select") for each in item.elements("targets"))]
-            for select in chosen:
-                if (
-                    select is not None
-                    and select.text("kind") == instance.kind
-                    and select.text("name") in names
-                ):
-                    raise Refusal(
-                        Reason.REFERENCED, f"{level.path} has a replacement that needs {found.declaration.ref}.",
-                        path=level.path, next_step="Remove this replacement first.",
-                    )  # fmt: skip
 
 
 def _strict_patches(tree: Tree, level: Kustomization) -> list[tuple[str, Node]]:
