@@ -12,6 +12,7 @@ from gitops.yamltext import Node, YamlFile, parse
 
 FILE_NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 RESOURCE_FIELDS = ("resources", "bases")
+_FILE_LISTS = ("transformers", "generators", "validators", "patchesStrategicMerge", "crds", "configurations")
 _REMOTE = re.compile(
     r"(^[a-z+]+://)|(^git@)|(^git::)|(^github\.com[/:])|([?&]ref=)|(^[\w.-]+\.[a-z]{2,}/.+//)"
 )
@@ -38,6 +39,22 @@ class Kustomization:
                 if item.real.kind == "scalar" and not item.real.is_null:
                     found.append((name, position, item.real.value))
         return found
+
+    def other_files(self) -> list[str]:
+        """Paths, as written, of files that are used and not listed: by generators, patches, replacements, transformers."""
+        found = [text for _, _, text in self.entries(*_FILE_LISTS) if "\n" not in text]
+        found += [self.root.text("openapi", "path")]
+        for field in ("patches", "patchesJson6902", "replacements"):
+            found += [item.text("path") for item in self.root.elements(field)]
+        for field in ("configMapGenerator", "secretGenerator"):
+            for item in self.root.elements(field):
+                files = [each.real.value for each in item.elements("files")]
+                found += [each.partition("=")[2] or each for each in files]  # [KEY=]PATH
+                found += [each.real.value for each in item.elements("envs")] + [item.text("env")]
+        for item in self.root.elements("helmCharts"):
+            found += [item.text("valuesFile")]
+            found += [each.real.value for each in item.elements("additionalValuesFiles")]
+        return [each for each in found if each]
 
 
 def kustomization_path(tree: Tree, directory: str) -> str | None:

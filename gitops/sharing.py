@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Callable
 
 from gitops.change import Tree, resolve
 from gitops.errors import Refusal
@@ -50,6 +51,7 @@ class Users:
         others = self._listing(path) - ({expected} if expected is not None else set())
         if self._twice_inside(instance, height, walk):
             others.add(expected or path)
+        others |= self._using(path)
         top = height == len(instance.listings)
         others |= self._flux_users() if top else set()
         return others | self._applied_apart(path)
@@ -87,12 +89,21 @@ class Users:
 
     def _listing(self, path: str) -> set[str]:
         """Paths of kustomization files, anywhere in the repository, that list this file or directory."""
+        return self._naming(
+            path, lambda level: [each for *_, each in level.entries(*RESOURCE_FIELDS, "components")]
+        )
+
+    def _using(self, path: str) -> set[str]:
+        """Kustomizations that use it otherwise: as a patch, as text of a ConfigMap, as a transformer."""
+        return self._naming(path, Kustomization.other_files)
+
+    def _naming(self, path: str, entries: Callable[[Kustomization], list[str]]) -> set[str]:
         directory = posixpath.dirname(path)
         is_level = posixpath.basename(path) in FILE_NAMES
         users: set[str] = set()
         for level in self._all_levels():
-            for _, _, entry in level.entries(*RESOURCE_FIELDS, "components", "transformers"):
-                if is_remote(entry) or "\n" in entry:
+            for entry in entries(level):
+                if is_remote(entry):
                     continue
                 try:
                     named = resolve(level.directory, entry)

@@ -87,3 +87,33 @@ def test_urls_of_one_repository_compare_equal_however_they_are_written() -> None
     ]
     assert {comparable(way) for way in ways} == {"git.example.org/team/fleet"}
     assert comparable("https://git.example.org/team/fleet2") != comparable(ways[0])
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "configMapGenerator: [{name: manifests, files: [claim.yaml=../apps/data.yaml]}]",
+        "configMapGenerator: [{name: manifests, files: [../apps/data.yaml]}]",
+        "secretGenerator: [{name: manifests, files: [./../apps//data.yaml]}]",
+        "configMapGenerator: [{name: manifests, envs: [../apps/data.yaml]}]",
+        "patches: [{path: ../apps/data.yaml}]",
+        "patchesStrategicMerge: [../apps/data.yaml]",
+        "patchesJson6902: [{target: {kind: Job}, path: ../apps/data.yaml}]",
+        "replacements: [{path: ../apps/data.yaml}]",
+        "generators: [../apps/data.yaml]",
+        "transformers: [../apps/data.yaml]",
+    ],
+)
+def test_a_file_that_another_kustomization_uses_in_another_role_is_neither_deleted_nor_edited(
+    tmp_path: Path, use: str
+) -> None:
+    tree = repository(tmp_path, **{"jobs/kustomization.yaml": f"{use}\n"})
+    assert remove(tree, FluxPath("apps"), DATA).paths == ("apps/kustomization.yaml",)
+    assert b"$patch: delete" in tree.read("apps/kustomization.yaml")
+    assert tree.read("apps/data.yaml").decode() == CLAIM
+
+
+def test_a_generator_of_the_same_kustomization_keeps_the_file_too(tmp_path: Path) -> None:
+    top = "resources: [data.yaml, more.yaml]\nconfigMapGenerator: [{name: manifests, files: [data.yaml]}]\n"
+    tree = repository(tmp_path, **{"apps/kustomization.yaml": top})
+    assert remove(tree, FluxPath("apps"), DATA).paths == ("apps/kustomization.yaml",)
