@@ -13,6 +13,7 @@ from gitops.errors import Reason, Refusal
 from gitops.exempt import PROTECTED, set_prune
 from gitops.fit import Naming, naming
 from gitops.locate import Found, find, find_editable
+from gitops.transform import COMMON_FIELDS
 from gitops.values import CLAIM, FluxPath, ObjectRef
 from gitops.walk import Instance, Listing, Walker, normal
 from gitops.yamltext import Node, Path, YamlFile, parse
@@ -75,11 +76,10 @@ def copy_to(
     notes: list[str] = []
     for ref in refs:
         found = find_editable(tree, source, ref)
-        notes += _unchanged_or_refused(found, chosen)
         copied = _copied(tree, source, found, names, namespace, chosen)
-        _place(
-            trial, destination, place, copied, ObjectRef(ref.kind, namespace, _new_name(ref, chosen)), chosen
-        )
+        made = ObjectRef(ref.kind, namespace, _new_name(ref, chosen))
+        placed = _place(trial, destination, place, copied, made, chosen)
+        notes += _unchanged_or_refused(found, placed, chosen)
         notes += _references(copied, refs)
     summary = f"Copy {', '.join(str(ref) for ref in refs)} to namespace {namespace}"
     change = trial.change(summary, since=tree, notes=tuple(dict.fromkeys(notes)))
@@ -89,15 +89,16 @@ def copy_to(
 
 def _place(
     trial: Tree, destination: FluxPath, place: str, copied: YamlFile, ref: ObjectRef, options: Copy
-) -> None:
+) -> Found:
     _not_there_yet(trial, destination, ref)
     path = posixpath.join(place, default_file_name(ref))
     if trial.exists(path):
         raise Refusal(Reason.EXISTS, f"{path} exists already.", path=path)
     put_file(trial, destination, place, path, copied.text)
-    find(trial, destination, ref)
+    placed = find(trial, destination, ref)
     if ref.kind == CLAIM and options.protect:
         set_prune(trial, destination, ref, PROTECTED, "")
+    return placed
 
 
 def _not_there_yet(tree: Tree, flux: FluxPath, ref: ObjectRef) -> None:
@@ -116,9 +117,11 @@ def _new_name(ref: ObjectRef, options: Copy) -> str:
     return options.rename.get(ref.name, ref.name) if ref.kind == CLAIM else ref.name
 
 
-def _unchanged_or_refused(found: Found, options: Copy) -> list[str]:
-    """A copy carries the text alone: what the source's kustomization adds to it would be lost."""
-    touched = sorted({f"{what} in {file}" if file else what for file, what in found.instance.touched})
+def _unchanged_or_refused(found: Found, placed: Found, options: Copy) -> list[str]:
+    """A copy carries the text alone: what the source's kustomization adds to it, and the destination's does not, is lost."""
+    again = {what for _, what in placed.instance.touched if what.split()[0] in COMMON_FIELDS}
+    lost = [(file, what) for file, what in found.instance.touched if what not in again]
+    touched = sorted({f"{what} in {file}" if file else what for file, what in lost})
     if not touched:
         return []
     changed = f"{found.declaration.ref} is changed further by: {', '.join(touched)}"

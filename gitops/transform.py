@@ -16,13 +16,15 @@ from gitops.errors import Reason, Refusal
 from gitops.kustomization import Kustomization, kustomization_path
 from gitops.patching import Patch, apply_patch, bodies, patches_of, set_values
 from gitops.selectors import Selector
-from gitops.values import FluxPath
+from gitops.values import WORKLOADS, FluxPath
 from gitops.variables import substitute_names
 from gitops.yamltext import Node, parse
 
 if TYPE_CHECKING:
     from gitops.walk import Instance, Walker
 
+# Fields that give every object the same: what a directory gives, another may give as well.
+COMMON_FIELDS = ("commonLabels", "commonAnnotations", "labels")
 # Built-in transformers that touch neither names nor protection.
 _HARMLESS = ("ImageTagTransformer", "ReplicaCountTransformer", "IAMPolicyGenerator", "HashTransformer")
 
@@ -52,6 +54,7 @@ def transform(
             name_suffix=flux.name_suffix or level.root.text("nameSuffix"),
         )
         apply_options(merged, instances)
+    _common(level, instances)
     _labels(level, instances, stage)
     _stamp(
         level.root.texts("commonAnnotations"),
@@ -102,6 +105,19 @@ def _namespace(namespace: str, instances: Iterable[Instance]) -> None:
 def _rename(prefix: str, suffix: str, instances: Iterable[Instance]) -> None:
     for instance in instances:
         instance.name = f"{prefix}{instance.name}{suffix}"
+
+
+def _common(level: Kustomization, instances: list[Instance]) -> None:
+    """Note on workloads what they get beside their text: it is in their selectors and their pods, too."""
+    added = [(name, level.root.texts(name)) for name in ("commonLabels", "commonAnnotations")]
+    for item in level.root.elements("labels"):
+        wide = [key for key in ("includeSelectors", "includeTemplates") if item.text(key) == "true"]
+        added.append((" ".join(["labels", *wide]), item.texts("pairs")))
+    for name, values in added:
+        for key, value in values.items():
+            for instance in instances:
+                if instance.kind in WORKLOADS:
+                    instance.touched.append((level.path, f"{name} {key}: {value}"))
 
 
 def _labels(level: Kustomization, instances: list[Instance], stage: str) -> None:

@@ -198,6 +198,9 @@ def test_a_mounted_name_that_may_mean_several_claims_is_refused(tmp_path: Path) 
     [
         "images:\n  - name: ghcr.io/example/player\n    newTag: '2.0'\n",
         "replicas:\n  - name: player\n    count: 5\n",
+        "commonLabels: {team: films}\n",
+        "commonAnnotations: {team: films}\n",
+        "labels: [{pairs: {team: films}, includeSelectors: true}]\n",
         "patches:\n  - target: {kind: Deployment}\n    patch: |-\n      - {op: add, path: /spec/paused, value: true}\n",
     ],
 )
@@ -210,6 +213,19 @@ def test_a_workload_that_the_source_changes_further_is_not_copied_unasked(tmp_pa
     assert refused.value.reason is Reason.TRANSFORMED
     change = copy_to(tree, SOURCE, [PLAYER], DESTINATION, "video", Copy(allow_transformed=True))
     assert "does not have these changes" in change.notes[0]
+
+
+def test_labels_that_the_destination_gives_as_well_are_not_lost(tmp_path: Path) -> None:
+    labels = "commonLabels: {team: films}\n"
+    files = {
+        f"apps/{name}/kustomization.yaml": FILES[f"apps/{name}/kustomization.yaml"] + labels
+        for name in ("media", "video")
+    }
+    assert copy_to(repository(tmp_path, **files), SOURCE, [LIBRARY, PLAYER], DESTINATION, "video").paths
+    files["apps/video/kustomization.yaml"] = files["apps/video/kustomization.yaml"].replace("films", "other")
+    with pytest.raises(Refusal) as refused:
+        copy_to(repository(tmp_path, **files), SOURCE, [PLAYER], DESTINATION, "video")
+    assert "commonLabels team: films in apps/media/kustomization.yaml" in refused.value.what
 
 
 def test_a_refused_copy_leaves_the_tree_as_it_was(tmp_path: Path) -> None:
