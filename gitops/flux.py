@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from gitops.change import Tree
 from gitops.errors import Refusal
@@ -14,6 +15,7 @@ from gitops.yamltext import Node, parse
 
 GROUP = "kustomize.toolkit.fluxcd.io"
 SOURCE_GROUP = "source.toolkit.fluxcd.io"
+OPERATOR_GROUP = "fluxcd.controlplane.io"
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,21 @@ class Repositories:
     """The GitRepository objects that a repository states, to tell another repository from this one under another name."""
 
     def __init__(self, tree: Tree) -> None:
-        self._urls: dict[str, list[tuple[str, str]]] = {}  # name: (namespace as written, URL)
-        for _, root in _objects(tree, SOURCE_GROUP, "GitRepository"):
+        self._tree = tree
+
+    @cached_property
+    def _urls(self) -> dict[str, list[tuple[str, str]]]:
+        """Name: (namespace as written, URL), also of the source that the Flux operator makes."""
+        found: dict[str, list[tuple[str, str]]] = {}
+        for _, root in _objects(self._tree, SOURCE_GROUP, "GitRepository"):
             stated = (root.text("metadata", "namespace"), comparable(root.text("spec", "url")))
-            self._urls.setdefault(root.text("metadata", "name"), []).append(stated)
+            found.setdefault(root.text("metadata", "name"), []).append(stated)
+        for _, root in _objects(self._tree, OPERATOR_GROUP, "FluxInstance"):
+            namespace = root.text("metadata", "namespace")
+            if root.text("spec", "sync", "kind") == "GitRepository":
+                name = root.text("spec", "sync", "name") or namespace or "flux-system"
+                found.setdefault(name, []).append((namespace, comparable(root.text("spec", "sync", "url"))))
+        return found
 
     def urls(self, name: str, namespace: str = "") -> set[str]:
         """URLs of the source of a name, "" among them where one is not known for certain. A namespace that is not

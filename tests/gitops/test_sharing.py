@@ -78,6 +78,18 @@ def test_a_kustomization_of_another_repository_uses_nothing_of_this_one(
     )
 
 
+def test_the_source_that_the_flux_operator_makes_is_known_by_its_instance(tmp_path: Path) -> None:
+    instance = (
+        "apiVersion: fluxcd.controlplane.io/v1\nkind: FluxInstance\nmetadata: {name: flux, namespace: flux-system}\n"
+        f"spec: {{sync: {{kind: GitRepository, url: '{FLEET}'}}}}\n"
+    )
+    other = cluster("b", "charts", "https://git.example.org/team/charts")
+    tree = repository(tmp_path, cluster("a", "flux-system"), other, **{"clusters/a/flux.yaml": instance})
+    assert len(flux_kustomizations(tree, "flux-system")) == 1
+    tree.write("clusters/a/flux.yaml", None)
+    assert len(flux_kustomizations(tree, "flux-system")) == 2
+
+
 def test_urls_of_one_repository_compare_equal_however_they_are_written() -> None:
     ways = [
         "https://git.example.org/team/fleet",
