@@ -16,9 +16,10 @@ from pathlib import Path
 from gitops.change import Tree
 from gitops.errors import GitOpsError, Reason
 from gitops.kustomization import FILE_NAMES, kustomization_path
+from gitops.statements import Plain, plain
 from gitops.values import FluxPath, ObjectRef
 from gitops.walk import IGNORED_NAMES, Walker, normal, outermost
-from gitops.yamltext import Plain, parse, plain
+from gitops.yamltext import parse
 
 
 class BuildError(GitOpsError):

@@ -23,19 +23,8 @@ from gitops.spans import (
     uncertain,
     with_newlines,
 )
-from gitops.yamltext import (
-    Document,
-    Node,
-    Path,
-    Plain,
-    YamlFile,
-    content_end,
-    parse,
-    plain,
-    scalar,
-    with_value,
-    without,
-)
+from gitops.statements import Plain, plain, scalar, with_value, without
+from gitops.yamltext import Document, Node, Path, YamlFile, content_end, parse
 
 __all__ = [
     "append_document",

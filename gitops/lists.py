@@ -18,7 +18,8 @@ from gitops.spans import (
     text_end_of_line,
     uncertain,
 )
-from gitops.yamltext import Node, Path, Plain, YamlFile, content_end, parse, plain, with_value, without
+from gitops.statements import Plain, plain, with_value, without
+from gitops.yamltext import Node, Path, YamlFile, content_end, parse
 
 
 def remove_item(file: YamlFile, index: int, path: Path, position: int) -> YamlFile:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gitops.errors import Reason, Refusal
-from gitops.yamltext import Node, Path, Plain, YamlFile, parse, plain
+from gitops.statements import Plain, plain
+from gitops.yamltext import Node, Path, YamlFile, parse
 
 _REST_OF_LINE = re.compile(r"[ \t]*(#[^\r\n]*)?(\r\n|\n|\Z)")
 

@@ -8,8 +8,9 @@ from gitops import edit
 from gitops.change import Change, FileEdit, Tree
 from gitops.errors import Refusal
 from gitops.remove import remove
+from gitops.statements import plain
 from gitops.values import FluxPath, ObjectRef
-from gitops.yamltext import parse, plain
+from gitops.yamltext import parse
 
 SETTINGS = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 NAMES = ["data", "cache", "a.b", "x-1"]
