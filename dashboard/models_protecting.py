@@ -25,7 +25,7 @@ class GitDeclaration(models.Model):
     """What Git says of one claim of a Kustomization, as the worker last compared it.
 
     `found` False: `why` says what stands in the way. `where`: the file. `once`: Flux made the claim once and corrects nothing of it
-    (`ssa: IfNotPresent`). `basis`: what was compared, so that the same is not compared again.
+    (`ssa: IfNotPresent`). `basis`: what was compared, so that the same is not compared again; `compared_at`: when Git was last looked at.
     """
 
     cluster = models.ForeignKey("dashboard.Cluster", on_delete=models.CASCADE, related_name="declarations")

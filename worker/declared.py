@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
@@ -40,6 +41,7 @@ VARIABLE = "${"
 # Far below the limit of the task: a server that never answers must leave time for the other repositories.
 LIMITS = Limits(git_s=20, clone_s=120, lock_s=10)
 NOT_COMPARED = "Not compared: "
+NOTED_EVERY_S = 60  # how exactly the age of an answer that stays the same is kept
 
 
 @app.task(  # type: ignore[untyped-decorator]
@@ -142,10 +144,9 @@ def refresh(row: models.Cluster, cluster: Cluster) -> int:
     written = 0
     for owner, claims in _in_turn(row, groups):
         kustomization = kustomizations.get(owner)
-        if kustomization is not None:
+        # What there is no time for comes first next time.
+        if kustomization is not None and (not clones.out_of_time or clones.asked(kustomization)):
             written += _refresh_group(row, kustomization, claims, clones)
-        if clones.out_of_time:
-            break  # what is left comes first next time
     _forget(row, {key for claims in groups.values() for key in claims})
     return written
 
@@ -185,6 +186,10 @@ class _Clones:
         self.opened: dict[Key, Opened] = {}
         self.trees: dict[Key, Tree] = {}
         self.out_of_time = False
+
+    def asked(self, kustomization: Kustomization) -> bool:
+        """Whether the repository behind it was opened, or tried, in this refresh."""
+        return (kustomization.source_namespace, kustomization.source_name) in self.opened
 
     def of(self, kustomization: Kustomization) -> Opened:
         why = repository_problem(kustomization, self.rows, self.sources)
@@ -244,7 +249,10 @@ def _refresh_group(
     flux = flux_of(kustomization)
     basis = hashlib.sha256(repr((opened.commit, opened.why, flux, sorted(claims))).encode()).hexdigest()
     owner = f"{kustomization.namespace}/{kustomization.name}"
-    if row.declarations.filter(owner=owner, basis=basis).count() == len(claims):
+    same = row.declarations.filter(owner=owner, basis=basis)
+    if same.count() == len(claims):
+        now = timezone.now()
+        same.filter(compared_at__lt=now - timedelta(seconds=NOTED_EVERY_S)).update(compared_at=now)
         return 0
     if opened.clone is None:
         found = {key: Declared(False, why=opened.why) for key in claims}

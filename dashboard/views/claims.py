@@ -135,6 +135,9 @@ def claim(request: HttpRequest, cluster: str, namespace: str, name: str) -> Http
         ),
         "held": others.held_by_page([found]).get(found.key),
         "chain": chain.of(found),
+        "compared_at": found.cluster.declarations.filter(namespace=namespace, name=name)
+        .values_list("compared_at", flat=True)
+        .first(),
         "may_move": can(request.user, "migrations.edit", namespace=namespace),
         **_commands(found),
         **protect.card(request, found),

@@ -1,14 +1,18 @@
 """What Git says of a claim, beside what the cluster says: on a real Flux, a real repository and real rows."""
 
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 from django.http import QueryDict
+from django.test import Client
+from django.utils import timezone
 
 from cluster.flux import PRUNE
 from dashboard.models import Claim
@@ -146,6 +150,14 @@ def test_what_the_task_has_no_time_for_is_recorded_and_asked_last_next_time(
     assert work.claim().drift == Drift.NONE
 
 
+def test_the_page_of_a_claim_tells_how_old_the_comparison_is(work: Work, client: Client) -> None:
+    work.start({"all.yaml": CLAIM.format(name="data")})
+    work.row.declarations.update(compared_at=timezone.now() - timedelta(hours=3))
+    client.force_login(work.operator)
+    page = client.get(f"/claims/{work.row.name}/{work.name}/data/").content.decode()
+    assert re.search(r"Looked <time[^>]*>3 ?h[^<]* ago<", page)
+
+
 def test_another_branch_than_the_one_that_flux_follows_is_not_compared(work: Work) -> None:
     work.start({"all.yaml": CLAIM.format(name="data")})
     work.repository.branch = "next"
@@ -156,7 +168,9 @@ def test_another_branch_than_the_one_that_flux_follows_is_not_compared(work: Wor
 
 def test_nothing_is_compared_twice_and_what_flux_lets_go_of_is_forgotten(work: Work) -> None:
     work.start({"all.yaml": CLAIM.format(name="data")})
+    work.row.declarations.update(compared_at=timezone.now() - timedelta(hours=3))
     assert declared.refresh(work.row, work.admin) == 0
+    assert work.row.declarations.get(namespace=work.name).compared_at > timezone.now() - timedelta(minutes=1)
     work.push({"readme.txt": "nothing to see"})
     assert declared.refresh(work.row, work.admin) > 0
     Claim.objects.filter(namespace=work.name).update(owner_kind="nobody")
