@@ -8,32 +8,25 @@ volume holds nothing but our copy; and nothing is taken away, nor Flux let go, w
 
 from django.utils import timezone
 
-from cluster.values import Claim, ClaimRef, Volume, Workload
-from migrations_app.models import GitMode, Intent, Transfer
+from cluster.values import Claim, Workload
+from migrations_app.models import GitMode, Transfer
 from migrations_app.problems import Problem
-from migrations_app.states import IntentState
 from worker import declarations, flux, gitside, manifests, movers, suspension
 from worker.context import LABEL, Context
-from worker.courses import sources
+from worker.courses import sources, volumes
 from worker.outcomes import Again, Done, Outcome, Stop, Wait
 from worker.releasing.claims import MAX_LIFTS
 from worker.stillness import users
-
-WAS_POLICY = "holdfast.dev/reclaim-policy"
-PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
-# What a mover left that had taken the staging volume for its copy.
-_TAKEN = ("warm-copy", "copy", "verify")
-_WHY_KEPT = "the application may have written to it, or it may hold what is nowhere else"
 
 
 def tick(context: Context) -> Outcome:
     return (
         movers.remove_every(context)
         or _admit_loss(context)
-        or _keep_used_volumes(context)
+        or volumes.keep_used(context)
         or _leave_git(context)
         or _empty_destination(context)
-        or _restore_source_volumes(context)
+        or volumes.restore_sources(context)
         or _restore_workloads(context)
         or sources.undeclared(context)
         or _remove_claims(context)
@@ -63,19 +56,6 @@ def _admit_loss(context: Context) -> Outcome | None:
     )
 
 
-def _keep_used_volumes(context: Context) -> Outcome | None:
-    """Before Git lets go of the destination: from then on Flux may prune a claim, and what was written would go with its volume."""
-    for transfer in context.transfers:
-        if not _was_used(context, context.migration.destination_namespace, transfer.destination_name):
-            continue
-        volume = context.cluster.get_volume(transfer.staging_volume) if transfer.staging_volume else None
-        if volume is None or volume.uid != transfer.staging_volume_uid or volume.reclaim_policy == "Retain":
-            continue
-        _set_policy(context, volume, "Retain")
-        return Again(f"Volume {volume.name}: {_fate('Retain')}.", after_s=0.1)
-    return None
-
-
 def _leave_git(context: Context) -> Outcome | None:
     """Takes the deploy change out of Git again, if it got there."""
     migration = context.migration
@@ -88,7 +68,7 @@ def _leave_git(context: Context) -> Outcome | None:
         # Within one namespace the destination's workload is the source's: it is never taken out.
         or migration.within_namespace
         or context.memory.get("git_left")
-        or not _began(context, "deploy")
+        or not volumes.began(context, "deploy")
     ):
         return None
     found = gitside.arrival(context, declarations.undeployed, owner)
@@ -130,14 +110,10 @@ def _let_go(context: Context, found: gitside.Arrival) -> bool:
     return found.in_artifact and not held
 
 
-def _began(context: Context, step: str) -> bool:
-    return context.migration.runs.filter(step=step).exists()
-
-
 def _empty_destination(context: Context) -> Outcome | None:
     """Nothing may use the destination claims when they go."""
     for transfer in context.transfers:
-        if not transfer.destination_uid and not _made(
+        if not transfer.destination_uid and not volumes.made(
             context, context.migration.destination_namespace, transfer.destination_name
         ):
             continue
@@ -166,7 +142,7 @@ def _remove_claims(context: Context) -> Outcome | None:
             claim = context.cluster.get_claim(namespace, name) if name else None
             if claim is not None and _created_by_us(context, claim):
                 return _remove_claim(context, transfer, claim)
-        outcome = _settle_volume(context, transfer)
+        outcome = volumes.settle(context, transfer)
         if outcome is not None:
             return outcome
     return None
@@ -174,14 +150,10 @@ def _remove_claims(context: Context) -> Outcome | None:
 
 def _created_by_us(context: Context, claim: Claim) -> bool:
     """Ours by label and by UID: a claim that Git applied over ours is still the object that we created."""
-    made = _made(context, claim.namespace, claim.name)
+    made = volumes.made(context, claim.namespace, claim.name)
     return claim.labels.get(LABEL) == context.migration.reference and any(
         intent.uid in {"", claim.uid} for intent in made
     )
-
-
-def _made(context: Context, namespace: str, name: str) -> list[Intent]:
-    return list(context.migration.intents.filter(verb="claim.create", namespace=namespace, name=name))
 
 
 def _remove_claim(context: Context, transfer: Transfer, claim: Claim) -> Outcome:
@@ -193,10 +165,10 @@ def _remove_claim(context: Context, transfer: Transfer, claim: Claim) -> Outcome
     if volume is not None and (volume.claim_ref is None or volume.claim_ref.uid != claim.uid):
         return Again(f"Waiting for {claim.name} and {volume.name} to bind.", after_s=0.5)
     if volume is not None:
-        wanted = "Delete" if _may_go(context, transfer, claim, volume) else "Retain"
+        wanted = "Delete" if volumes.may_go(context, transfer, claim, volume) else "Retain"
         if volume.reclaim_policy != wanted:
-            _set_policy(context, volume, wanted)
-            return Again(f"Volume {volume.name}: {_fate(wanted)}.", after_s=0.1)
+            volumes.set_policy(context, volume, wanted)
+            return Again(f"Volume {volume.name}: {volumes.fate(wanted)}.", after_s=0.1)
     marks = {key: None for key in manifests.PROTECT if key in claim.annotations}
     lifts = context.memory.setdefault("lifts", {})
     # Where something puts the mark back each time, the deletion is tried as it is: what refuses it says who it is.
@@ -220,117 +192,8 @@ def _remove_claim(context: Context, transfer: Transfer, claim: Claim) -> Outcome
     return Again(f"Removed {claim.namespace}/{claim.name}.", after_s=0.2)
 
 
-def _may_go(context: Context, transfer: Transfer, claim: Claim | None, volume: Volume) -> bool:
-    """Whether the data of a claim of ours is a copy that nobody needs: the source is whole, and it holds nothing else."""
-    namespace = claim.namespace if claim else context.migration.destination_namespace
-    name = claim.name if claim else transfer.destination_name
-    if _was_used(context, namespace, name) or not sources.intact(context, transfer):
-        return False
-    # The mover takes an empty volume alone. Until it did, a volume that was there before its claim may hold anything.
-    if context.migration.evidence.filter(transfer=transfer, kind__in=_TAKEN).exists():
-        return True
-    made = claim is not None and claim.created_at and volume.created_at
-    return bool(made) and PROVISIONED_BY in volume.annotations and volume.created_at >= claim.created_at  # type: ignore[operator, union-attr]
-
-
-def _was_used(context: Context, namespace: str, name: str) -> bool:
-    """Once the application could use a destination claim it may have written there: that is kept, and said."""
-    if _began(context, "deploy"):
-        return True
-    migration = context.migration
-    handed_over = namespace == migration.destination_namespace and not migration.within_namespace
-    return handed_over and bool(_made(context, namespace, name))
-
-
-def _fate(policy: str) -> str:
-    return f"kept, since {_WHY_KEPT}" if policy == "Retain" else "goes with its claim"
-
-
-def _set_policy(context: Context, volume: Volume, policy: str) -> None:
-    context.act(
-        key=f"roll-back/policy/{volume.name}",
-        verb="volume.policy",
-        ref=volume.ref,
-        before={"reclaim_policy": volume.reclaim_policy},
-        after={"reclaim_policy": policy},
-        call=lambda: context.cluster.set_reclaim_policy(volume, policy, annotations={WAS_POLICY: None}),
-    )
-
-
-def _settle_volume(context: Context, transfer: Transfer) -> Outcome | None:
-    """A staging volume caught between two claims: Released, on Retain. It goes too, unless the application used it."""
-    if not transfer.staging_volume or transfer.staging_volume == transfer.source_volume:
-        return None
-    volume = context.cluster.get_volume(transfer.staging_volume)
-    if volume is None or volume.uid != transfer.staging_volume_uid or volume.deleting:
-        return None
-    if volume.reclaim_policy == "Retain" and not _may_go(context, transfer, None, volume):
-        return None
-    held = volume.claim_ref
-    if (
-        volume.phase == "Bound"
-        and volume.reclaim_policy == "Delete"
-        and held is not None
-        and held.uid in _our_uids(context)
-    ):
-        return Again(f"Waiting for volume {volume.name} to be released.", after_s=0.5)
-    if volume.phase == "Available" and held is not None and not held.uid and transfer.staging_uid:
-        _unreserve(context, transfer, volume, held)
-        return Again(f"Volume {volume.name} is not reserved any more.", after_s=0.2)
-    if volume.phase == "Released" and volume.reclaim_policy == "Retain":
-        _set_policy(context, volume, "Delete")
-        return Again(f"Volume {volume.name} goes with the copy.", after_s=0.2)
-    if volume.phase in {"Available", "Released"} and volume.reclaim_policy == "Delete":
-        return Again(f"Waiting for volume {volume.name} to be gone.", after_s=0.5)
-    return None
-
-
-def _our_uids(context: Context) -> set[str]:
-    return set(
-        context.migration.intents.filter(verb="claim.create").exclude(uid="").values_list("uid", flat=True)
-    )
-
-
-def _unreserve(context: Context, transfer: Transfer, volume: Volume, held: ClaimRef) -> None:
-    """Gives a reserved volume back to the staging claim that is gone: it is Released then, and can go."""
-    wanted = ClaimRef(context.migration.source_namespace, transfer.staging_name, transfer.staging_uid)
-    context.act(
-        key=f"roll-back/unreserve/{volume.name}",
-        verb="volume.reserve",
-        ref=volume.ref,
-        before={"namespace": held.namespace, "claim": held.name},
-        after={"namespace": wanted.namespace, "claim": wanted.name},
-        call=lambda: context.cluster.restore_claim_ref(volume, expected=held, wanted=wanted),
-    )
-
-
-def _restore_source_volumes(context: Context) -> Outcome | None:
-    """Release sets Retain before it begins to delete; when it did not begin, the policy goes back.
-
-    Not on a volume that lost its claim meanwhile: with the policy Delete its data would be destroyed at once.
-    """
-    whole = {t.source_volume for t in context.transfers if sources.intact(context, t)}
-    for intent in _intents(context, "release/retain/"):
-        volume = context.cluster.get_volume(intent.name)
-        if (
-            volume is not None
-            and volume.uid == intent.uid
-            and volume.name in whole
-            and _bound(volume)
-            and volume.reclaim_policy != intent.before["reclaim_policy"]
-        ):
-            _set_policy(context, volume, intent.before["reclaim_policy"])
-            return Again(f"Volume {volume.name} has its reclaim policy again.", after_s=0.1)
-        _undone(intent)
-    return None
-
-
-def _bound(volume: Volume) -> bool:
-    return volume.phase == "Bound" and not volume.deleting
-
-
 def _restore_workloads(context: Context) -> Outcome | None:
-    for intent in _intents(context, "quiesce/scale/"):
+    for intent in volumes.open_intents(context, "quiesce/scale/"):
         found = context.cluster.get_workload(intent.kind, intent.namespace, intent.name)
         wanted = intent.before["replicas"]
         elsewhere = _points_at_destination(context, found) if found is not None else ""
@@ -338,7 +201,7 @@ def _restore_workloads(context: Context) -> Outcome | None:
             return Wait(elsewhere, "migrations.edit", after_s=5)
         if found is None or found.replicas != 0 or wanted == 0:
             # Gone, or scaled by somebody else since: theirs stands.
-            _undone(intent)
+            volumes.undone(intent)
             continue
         context.act(
             key=f"roll-back/scale/{intent.kind}/{intent.name}",
@@ -350,7 +213,7 @@ def _restore_workloads(context: Context) -> Outcome | None:
                 found.kind, found.namespace, found.name, wanted, resource_version=found.resource_version
             ),
         )
-        _undone(intent)
+        volumes.undone(intent)
         return Again(f"Scaled {intent.kind} {intent.name} back to {wanted}.", after_s=0.1)
     return None
 
@@ -374,7 +237,7 @@ def _resume(context: Context) -> Outcome | None:
     undeclared = sources.undeclared(context)
     if undeclared is not None:
         return undeclared
-    for intent in _intents(context, "quiesce/suspend/"):
+    for intent in volumes.open_intents(context, "quiesce/suspend/"):
         found = suspension.find(context, intent.kind, intent.namespace, intent.name)
         if found is None:
             context.remember(
@@ -384,26 +247,17 @@ def _resume(context: Context) -> Outcome | None:
                 ]
             )
         if found is None or not found.suspended:
-            _undone(intent)
+            volumes.undone(intent)
             continue
         if not suspension.ours(context, found):
             # Not what we set: somebody suspended it anew, or changed it since. Theirs stands, and is said.
             left = [*context.memory.get("left_suspended", []), str(found.ref)]
             context.remember(left_suspended=left)
-            _undone(intent)
+            volumes.undone(intent)
             continue
         suspension.resume(context, found)
         return Again(f"Resumed {found.ref}.", after_s=0.1)
     return None
-
-
-def _intents(context: Context, prefix: str) -> list[Intent]:
-    states = [IntentState.INTENDED, IntentState.DONE]
-    return list(context.migration.intents.filter(key__startswith=prefix, state__in=states).order_by("-id"))
-
-
-def _undone(intent: Intent) -> None:
-    Intent.objects.filter(pk=intent.pk).update(state=IntentState.UNDONE, answered_at=timezone.now())
 
 
 def _finish(context: Context) -> Outcome:
@@ -424,7 +278,7 @@ def _finish(context: Context) -> Outcome:
         names = ", ".join(transfer.source_name for transfer in lost)
         said = [f"Everything is as it was but the source: {names} was lost, not by Holdfast."]
     if kept:
-        said.append(f"Kept for you, since {_WHY_KEPT}: {', '.join(kept)}.")
+        said.append(f"Kept for you, since {volumes.WHY_KEPT}: {', '.join(kept)}.")
     if left:
         said.append(f"Left suspended, since somebody else changed it meanwhile: {', '.join(left)}.")
     if gone := context.memory.get("not_found", []):
