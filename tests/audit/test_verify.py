@@ -103,7 +103,8 @@ TAMPERINGS = {
     ),
     "gone and renumbered": (
         "DELETE FROM audit_event WHERE sequence = 3; UPDATE audit_event SET sequence = 3 WHERE sequence = 4;"
-        "UPDATE audit_event SET sequence = sequence - 1 WHERE sequence > 4",
+        "UPDATE audit_event SET sequence = -sequence WHERE sequence > 4;"
+        "UPDATE audit_event SET sequence = -sequence - 1 WHERE sequence < 0",
         "event 3: does not follow from the event before it",
     ),
     "two swapped": (
@@ -112,7 +113,8 @@ TAMPERINGS = {
         "event 3:",
     ),
     "numbered from nought": (
-        "UPDATE audit_event SET sequence = sequence - 1",
+        # In two steps: the numbers are unique at every moment, in whatever order the rows are met.
+        "UPDATE audit_event SET sequence = -sequence; UPDATE audit_event SET sequence = -sequence - 1",
         "event 0: is there twice, or has a number that no event can have: 1 comes next",
     ),
     "one slipped in": (
