@@ -179,11 +179,10 @@ def _transform(
 def _patch(resources: list[Resource], entry: dict[str, Any], directory: Path) -> None:
     if entry.get("path"):
         try:
-            text = (directory / entry["path"]).read_text()
-        except OSError as error:
-            raise KustomizeError(
-                f"failed to get the patch file from path({entry['path']}): {error.strerror}"
-            ) from error
+            text = (directory / entry["path"]).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise KustomizeError(f"failed to get the patch file from path({entry['path']}): {why}") from error
     else:
         text = str(entry.get("patch") or "")
     options = entry.get("options") or {}
