@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 CORES := $(shell nproc 2>/dev/null || echo 2)
 # Most tests wait for controllers and not for a processor, so there are more of them than processors.
-TEST_PROCESSES ?= $(shell [ $(CORES) -gt 6 ] && echo 6 || echo 3)
+TEST_PROCESSES ?= $(shell [ $(CORES) -gt 6 ] && echo 6 || echo 4)
 TESTS ?=
 BENCH ?=
 RUN := $(VENV)/bin/python
