@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.client import Client, Object
+from sandbox.client import ApiError, Client, Object
 from sandbox.kinds import (
     EVENTS,
     JOBS,
@@ -172,10 +172,13 @@ class Place:
         for name in (self.namespace, *self.others):
             self.client.delete(NAMESPACES, name)
         for name in self.volumes:
-            if self.client.find(PERSISTENT_VOLUMES, name) is not None:
+            try:
                 self.client.patch(
                     PERSISTENT_VOLUMES, name, {"spec": {"persistentVolumeReclaimPolicy": "Delete"}}
                 )
+            except ApiError as error:
+                if not error.not_found:  # it may have gone with its claim
+                    raise
         for content in self._contents():
             self.client.delete(VOLUME_SNAPSHOT_CONTENTS, content["metadata"]["name"])
 
