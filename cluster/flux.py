@@ -66,10 +66,11 @@ class Kustomization(Object):
     def ready(self) -> Condition | None:
         return next((c for c in self.conditions if c.type == "Ready"), None)
 
-    def holds(self, kind: str, namespace: str, name: str, group: str = "") -> bool:
-        """True when the inventory names that object."""
+    def holds(self, kind: str, namespace: str, name: str, group: str | None = "") -> bool:
+        """True when the inventory names that object; of whatever group where that is None."""
         return any(
-            (e.kind, e.namespace, e.name, e.group) == (kind, namespace, name, group) for e in self.inventory
+            (e.kind, e.namespace, e.name) == (kind, namespace, name) and group in {None, e.group}
+            for e in self.inventory
         )
 
 

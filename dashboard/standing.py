@@ -77,7 +77,7 @@ def other_risks(claims: QuerySet[Claim]) -> list[dict[str, Any]]:
         ("ending", "being deleted", "phase=Terminating"),
         ("undone", "protected in the cluster only: Git will undo it", "drift=cluster-only"),
         ("unapplied", "protected in Git only: not applied", "drift=git-only"),
-        ("orphans", "orphans of Flux: no Git declares them any more", "risk=orphan"),
+        ("orphans", "orphaned by Flux: not declared in Git any more", "risk=orphan"),
         ("unknown", "with unknown protection", "state=unknown"),
     ]
     return [

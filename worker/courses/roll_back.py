@@ -102,11 +102,8 @@ def _let_go(context: Context, found: gitside.Arrival) -> bool:
     kustomization = context.cluster.get_kustomization(owner["namespace"], owner["name"])
     if kustomization is None:
         return True
-    held = any(
-        entry.kind == ref.kind and (entry.namespace, entry.name) == (ref.namespace, ref.name)
-        for ref in declarations.destination_objects(context.migration)
-        for entry in kustomization.inventory
-    )
+    objects = declarations.destination_objects(context.migration)
+    held = any(kustomization.holds(ref.kind, ref.namespace, ref.name, None) for ref in objects)
     return found.in_artifact and not held
 
 

@@ -1,9 +1,11 @@
 """Whether the sources are whole: what goes back to them, or gives a copy away, asks first."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from cluster.flux import Kustomization
 from gitops.change import Tree
+from gitops.errors import Refusal
 from gitops.values import CLAIM, ObjectRef
 from migrations_app.models import GitMode, Migration, Transfer
 from migrations_app.problems import Problem
@@ -56,7 +58,10 @@ def undeclared(context: Context) -> Outcome | None:
         ]
         return not missing
 
-    found = gitside.arrival(context, all_declared, owner)
+    try:
+        found = gitside.arrival(context, all_declared, owner)
+    except Refusal as refusal:
+        return Stop(_cannot_tell(owner, refusal))
     if found.in_branch and found.in_artifact:
         return None
     if found.in_branch:
@@ -73,11 +78,22 @@ def undeclared(context: Context) -> Outcome | None:
     )
 
 
+def _cannot_tell(owner: Mapping[str, Any], refusal: Refusal) -> Problem:
+    """Where Git cannot be read with certainty, a person looks, and lets Flux go."""
+    return Problem(
+        f"Whether Git still declares the source cannot be told: {refusal.what}",
+        f"Kustomization {owner['namespace']}/{owner['name']} stays suspended: resumed, Flux would delete what Git does not declare. The copy is there.",
+        "Look whether Git declares the claims and workloads of the source. When it does, resume the Kustomization yourself, then retry.",
+        f"flux resume kustomization -n {owner['namespace']} {owner['name']}",
+        "source-unclear",
+    )
+
+
 def _held(context: Context, kustomization: Kustomization) -> Iterator[ObjectRef]:
     """Claims and workloads of the source that the Kustomization answers for."""
     namespace = context.migration.source_namespace
-    wanted = {(CLAIM, t.source_name) for t in context.transfers}
-    wanted |= {(w["kind"], w["name"]) for w in all_workloads(context.transfers)}
-    for entry in kustomization.inventory:
-        if entry.namespace == namespace and (entry.kind, entry.name) in wanted:
-            yield ObjectRef(entry.kind, namespace, entry.name)
+    wanted = [(CLAIM, t.source_name) for t in context.transfers]
+    wanted += [(w["kind"], w["name"]) for w in all_workloads(context.transfers)]
+    for kind, name in wanted:
+        if kustomization.holds(kind, namespace, name, None):
+            yield ObjectRef(kind, namespace, name)
