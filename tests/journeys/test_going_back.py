@@ -101,6 +101,25 @@ def test_flux_is_not_let_go_while_git_does_not_declare_the_source(shared: Driver
     assert owner is not None and not owner.suspended
 
 
+def test_where_git_cannot_be_read_a_person_lets_flux_go(shared: Driver, tmp_path: Path) -> None:
+    app = make_git_app(shared, tmp_path)
+    migration = shared.at(app.started(), "hand-over")
+    transfer = migration.transfers.get()
+    app.git("rm", "-q", f"{app.source}/claim.yaml")
+    elsewhere = "https://git.example.com/bases//storage?ref=v1"
+    write(app.work / app.source / "kustomization.yaml", listing("app.yaml", "note.yaml", elsewhere))
+    app.push("The claim comes from a base elsewhere")
+    running.roll_back(by=shared.operator, migration=migration)
+    migration = shared.until(migration, State.FAILED)
+    assert migration.problem is not None and migration.problem["code"] == "source-unclear"
+    assert migration.problem["command"] == f"flux resume kustomization -n flux-system {app.source}"
+    assert shared.adapter.get_volume(transfer.staging_volume) is not None, "the copy is there"
+    body = '{"spec":{"suspend":false}}'
+    shared.kubectl("patch", "kustomization", "-n", "flux-system", app.source, "--type=merge", "-p", body)
+    running.retry(by=shared.operator, migration=migration)
+    shared.until(migration, State.ROLLED_BACK)
+
+
 def test_what_the_users_wrote_outlives_a_destination_that_lost_its_mark(
     shared: Driver, tmp_path: Path
 ) -> None:
