@@ -229,14 +229,25 @@ API_GROUPS = Ref("", "API groups", "", "")
 _ALWAYS_SERVED = frozenset({"v1", "apps/v1", "batch/v1", "storage.k8s.io/v1"})
 
 
+def is_ambiguous(answer: Answer, asked: Asked) -> bool:
+    """A 404 that is no Status for a kind that need not be served: the API server answers so where it is not, and so does a proxy."""
+    always = asked.ref.api_version in _ALWAYS_SERVED or asked.ref == API_GROUPS
+    return answer.status == 404 and not always and status_of(answer.body).kind != "Status"
+
+
+def not_the_server(message: str, asked: Asked) -> Unavailable:
+    """The error for a 404 that something between us and the API server gave."""
+    return Unavailable(
+        f"What answers {asked} is not the API server: 404 {message[:200]}",
+        safe="Nothing is concluded from it.",
+        next="Holdfast asks again by itself; check what stands between it and the API server when this lasts.",
+        status=404,
+    )
+
+
 def _not_found(status: Status, message: str, asked: Asked) -> ClusterError:
     if status.kind != "Status" and (asked.ref.api_version in _ALWAYS_SERVED or asked.ref == API_GROUPS):
-        return Unavailable(
-            f"What answers {asked} is not the API server: 404 {message[:200]}",
-            safe="Nothing is concluded from it.",
-            next="Holdfast asks again by itself; check what stands between it and the API server when this lasts.",
-            status=404,
-        )
+        return not_the_server(message, asked)
     if not (status.details and status.details.name):
         return Unsupported(
             f"Could not {asked}: the cluster does not serve {asked.ref.api_version} {asked.ref.kind}.",

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self, TypeVar
 
 import msgspec
 
-from cluster.answers import API_GROUPS, Asked, error_of
+from cluster.answers import API_GROUPS, Asked, error_of, is_ambiguous, not_the_server, status_of
 from cluster.base import Ref, canonical
 from cluster.config import ClusterConfig
 from cluster.connection import Answer, Connection, connection
@@ -162,9 +162,17 @@ class Transport:
         content_type: str = JSON,
     ) -> Answer:
         answer = self._connection.send(method, path, query, body, content_type, self.config.read_timeout_s)
+        if is_ambiguous(answer, asked) and self._is_served(asked.ref):
+            raise not_the_server(status_of(answer.body).message or "", asked)
         if answer.status >= 300:
             raise error_of(answer, asked)
         return answer
+
+    def _is_served(self, ref: Ref) -> bool:
+        """Asked anew: what was known of the kind may be the time before it was removed."""
+        group, _, _ = ref.api_version.rpartition("/")
+        self._found.pop((group, ref.kind), None)
+        return self._lookup(group, ref.kind) is not None
 
     # Changing --------------------------------------------------------------------------------------------------------
 

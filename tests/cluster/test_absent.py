@@ -32,6 +32,16 @@ def test_a_404_for_a_group_that_is_listed_does_not_say_that_flux_is_not_there(re
         recorder(GROUPS, PAGE).cluster(tmp_path).get_kustomization("flux-system", "apps")
 
 
+def test_a_404_for_a_kind_that_is_served_does_not_say_that_its_object_is_gone(recorder, tmp_path):
+    served = (200, {"resources": [{"name": "kustomizations", "kind": "Kustomization", "namespaced": True}]})
+    with pytest.raises(Unavailable, match="not the API server"):
+        recorder(GROUPS, served, PAGE, GROUPS, served).cluster(tmp_path).get_kustomization("flux-system", "a")
+    # Removed since it was looked up: what answers is the API server, and the kind is not there.
+    gone = (200, {"groups": []})
+    server = recorder(GROUPS, served, PAGE, gone)
+    assert server.cluster(tmp_path).get_kustomization("flux-system", "a") is None
+
+
 def test_what_the_api_server_says_is_absent_is_absent(recorder, tmp_path):
     answer = status(404, "NotFound", 'persistentvolumeclaims "data" not found', name="data")
     assert recorder(answer).cluster(tmp_path).get_claim("media", "data") is None

@@ -62,6 +62,34 @@ def test_a_source_that_was_written_to_after_its_proof_is_not_released(shared: Dr
     assert set(picture(source)) == set(tree)
 
 
+def test_a_pod_that_came_wrote_and_ended_between_two_looks_is_not_overlooked(shared: Driver) -> None:
+    app = make_app(shared)
+    migration = signed(app)
+
+    def hashed() -> bool:
+        return bool(shared.tick(migration).runs.get(step="release").memory.get("hashed_at"))
+
+    until(hashed, timeout_s=60, what="the source to be hashed", every_s=0.05)
+    apply(shared, job_that_ends(app))
+    until(lambda: _has_ended(app), timeout_s=60, what="a pod on the source that ended")
+    (app.directory() / "late.txt").write_text("written by it\n")
+    stopped(shared, migration, "source-written")
+    assert not migration.intents.filter(verb="claim.delete").exists()
+
+
+def job_that_ends(app: App) -> dict[str, Any]:
+    spec = pod_on(app, "data")["spec"]
+    container = {**spec["containers"][0], "image": "alpine", "command": ["true"]}
+    template = {"spec": {**spec, "containers": [container], "restartPolicy": "Never"}}
+    name = {"name": "nightly-1", "namespace": app.source}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": name, "spec": {"template": template}}
+
+
+def _has_ended(app: App) -> bool:
+    pods = app.driver.adapter.list_pods(app.source)
+    return any(pod.finished and pod.name.startswith("nightly-1") for pod in pods)
+
+
 def test_a_pod_on_the_source_during_the_copy_has_the_whole_pass_made_again(shared: Driver) -> None:
     app = make_app(shared)
     migration = shared.at(app.started(limits={"bandwidth": "100K"}), "copy")

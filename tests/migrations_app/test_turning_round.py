@@ -47,13 +47,15 @@ def release(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A release between two claims: the first is gone, the second waits, hashed a moment ago."""
     left = SimpleNamespace(source_name="second", number=2)
     monkeypatch.setattr(hashing.stillness, "check", lambda *_: None)
+    monkeypatch.setattr(hashing.stillness, "holders", lambda *_: [])
     monkeypatch.setattr(hashing, "_is_gone", lambda *_: False)
     monkeypatch.setattr(hashing.claims, "began", lambda _: True)
     monkeypatch.setattr(hashing.claims, "remaining", lambda _: [left])
     monkeypatch.setattr(hashing.claims, "left_to_flux", lambda *_: False)
     now = timezone.now().isoformat()
     memory: dict[str, Any] = {"hashed_at": now, "hash_read": True, "hash_number": 1, "still_at": now}
-    return SimpleNamespace(memory=memory, transfers=[left])
+    migration = SimpleNamespace(source_namespace="media")
+    return SimpleNamespace(memory=memory, transfers=[left], migration=migration)
 
 
 def test_a_claim_that_is_left_is_hashed_again_when_nobody_looked_for_a_while(

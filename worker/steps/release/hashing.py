@@ -33,11 +33,11 @@ def check(context: Context) -> Outcome | None:
         signature.void(context, "The source is in use again or was replaced: it may have been written to.")
         return still
     unseen = _unseen(context)
+    finished = _finished(context, remaining)
     if context.memory.get("hashed_at"):
-        if unseen < UNSEEN or not remaining or _being_pruned(context, remaining):
-            return None
-        return _once_more(context, "Nobody looked for a while: the source is hashed again.")
+        return _since(context, remaining, unseen, finished)
     number = context.memory.setdefault("hash_number", 1)
+    context.memory.setdefault("finished", sorted(finished))
     if not context.memory.get("hash_read"):
         outcome = _compare(context, remaining, number)
         if outcome is not None:
@@ -49,6 +49,32 @@ def check(context: Context) -> Outcome | None:
         return left
     context.memory["hashed_at"] = timezone.now().isoformat()
     return Again("The source still hashes to what was proven.", after_s=0.1)
+
+
+def _since(
+    context: Context, remaining: list[Transfer], unseen: timedelta, finished: dict[str, str]
+) -> Outcome | None:
+    """None while what was hashed is what is there, as far as can be seen."""
+    came = sorted(finished[uid] for uid in finished.keys() - set(context.memory.get("finished", ())))
+    if not (came or unseen >= UNSEEN) or not remaining or _being_pruned(context, remaining):
+        return None
+    if came:
+        return _once_more(
+            context,
+            f"{', '.join(came)} used the source since it was hashed, and ended: it is hashed again.",
+        )
+    return _once_more(context, "Nobody looked for a while: the source is hashed again.")
+
+
+def _finished(context: Context, transfers: list[Transfer]) -> dict[str, str]:
+    """Pods, ours left out, that used the source and ended, by UID: one that is new may have written between two looks."""
+    namespace = context.migration.source_namespace
+    return {
+        pod.uid: pod.name
+        for transfer in transfers
+        for pod in stillness.holders(context, namespace, transfer.source_name)
+        if pod.finished
+    }
 
 
 def _being_pruned(context: Context, remaining: list[Transfer]) -> bool:
@@ -76,6 +102,7 @@ def again(context: Context) -> Outcome | None:
 
 def _once_more(context: Context, why: str) -> Again:
     context.memory.update(hashed_at="", hash_read=False, hash_number=context.memory["hash_number"] + 1)
+    context.memory.pop("finished", None)
     return Again(why, after_s=0.1)
 
 
