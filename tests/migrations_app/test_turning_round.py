@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from migrations_app.models import GitMode
+from migrations_app.problems import Problem
 from migrations_app.rules.possible import released
 from migrations_app.states import State
 from tests.migrations_app.making import add_evidence, at_sign_off
@@ -16,7 +17,7 @@ from worker import lease as lease_module
 from worker.context import Context
 from worker.courses import roll_back
 from worker.lease import check_held, lease
-from worker.outcomes import Again
+from worker.outcomes import Again, Stop
 from worker.steps.release import hashing
 
 pytestmark = pytest.mark.django_db
@@ -65,6 +66,24 @@ def test_a_claim_that_is_left_is_hashed_again_when_nobody_looked_for_a_while(
     release.memory["still_at"] = (timezone.now() - timedelta(hours=1)).isoformat()
     assert isinstance(hashing.check(release), Again)  # type: ignore[arg-type]
     assert (release.memory["hashed_at"], release.memory["hash_number"]) == ("", 2)
+
+
+def test_a_claim_that_flux_takes_between_two_reads_voids_no_signature(
+    release: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def voided(*_: object) -> None:
+        raise AssertionError("what was signed for is what is there")
+
+    reads = iter([release.transfers, []])
+    monkeypatch.setattr(hashing.claims, "remaining", lambda _: next(reads))
+    replaced = Stop(Problem("It is another one.", "", "", code="source-replaced"))
+    monkeypatch.setattr(hashing.stillness, "check", lambda *_: replaced)
+    monkeypatch.setattr(hashing.signature, "void", voided)
+    assert isinstance(hashing.check(release), Again)  # type: ignore[arg-type]
+    # Still there and another one: that is what the check is for.
+    monkeypatch.setattr(hashing.claims, "remaining", lambda _: release.transfers)
+    monkeypatch.setattr(hashing.signature, "void", lambda *_: None)
+    assert hashing.check(release) is replaced  # type: ignore[arg-type]
 
 
 def test_a_clock_that_was_set_back_does_not_keep_a_look_at_the_source_young(

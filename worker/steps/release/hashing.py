@@ -30,6 +30,10 @@ def check(context: Context) -> Outcome | None:
     gone = next((t for t in remaining if _is_gone(context, t)), None)
     still = claims.vanished(context, gone) if gone else stillness.check(context, remaining)
     if still is not None:
+        if gone is None and _went_meanwhile(context, remaining):
+            return Again(
+                "A source claim went while the source was looked at: it is looked at again.", after_s=0.1
+            )
         signature.void(context, "The source is in use again or was replaced: it may have been written to.")
         return still
     unseen = _unseen(context)
@@ -49,6 +53,11 @@ def check(context: Context) -> Outcome | None:
         return left
     context.memory["hashed_at"] = timezone.now().isoformat()
     return Again("The source still hashes to what was proven.", after_s=0.1)
+
+
+def _went_meanwhile(context: Context, looked_at: list[Transfer]) -> bool:
+    """Whether a claim that may go went between two reads: Flux does not wait for us."""
+    return claims.began(context) and len(claims.remaining(context)) < len(looked_at)
 
 
 def _since(
