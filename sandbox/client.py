@@ -15,18 +15,16 @@ import json
 import ssl
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
+from sandbox.answers import ApiError, Object, Objects, WatchEvent, differences, error_of, event_of, key_of
 from sandbox.http import httpx
 from sandbox.kinds import Resource
 from sandbox.kubeconfig import named, tls_of
 
-Object = dict[str, Any]
-Objects = list[Object]
 PatchType = Literal["merge", "strategic", "json", "apply"]
 
 _PATCH_CONTENT_TYPES: dict[PatchType, str] = {
@@ -37,46 +35,6 @@ _PATCH_CONTENT_TYPES: dict[PatchType, str] = {
 }
 _PAGE = 500
 _WATCH_TIMEOUT_S = 240
-
-
-class ApiError(Exception):
-    """An answer of 400 or above, or no answer at all (status 0). Carries the API's Status object."""
-
-    def __init__(self, status: int, reason: str, message: str, body: Mapping[str, Any] | None = None) -> None:
-        super().__init__(f"{status} {reason}: {message}")
-        self.status = status
-        self.reason = reason
-        self.message = message
-        self.body: dict[str, Any] = dict(body or {})
-
-    @property
-    def not_found(self) -> bool:
-        return self.status == 404
-
-    @property
-    def conflict(self) -> bool:
-        """409 because another write came first (not because the name is taken)."""
-        return self.status == 409 and self.reason != "AlreadyExists"
-
-    @property
-    def already_exists(self) -> bool:
-        return self.status == 409 and self.reason == "AlreadyExists"
-
-    @property
-    def gone(self) -> bool:
-        return self.status == 410
-
-    @property
-    def forbidden(self) -> bool:
-        return self.status == 403
-
-
-@dataclass(frozen=True)
-class WatchEvent:
-    """One change. `type` is ADDED, MODIFIED, DELETED, or SYNCED (the list is complete; `object` is empty)."""
-
-    type: str
-    object: Object
 
 
 class Client:
@@ -334,13 +292,13 @@ class Client:
             try:
                 if not version:
                     items, version = self._list_pages(resource, namespace, params)
-                    yield from _compare(known, items)
+                    yield from differences(known, items)
                     yield WatchEvent("SYNCED", {})
                 for event in self.watch_once(resource, namespace, params, version):
                     version = event.object["metadata"].get("resourceVersion", version)
                     if event.type == "BOOKMARK":
                         continue
-                    key = _key(event.object)
+                    key = key_of(event.object)
                     if event.type == "DELETED":
                         known.pop(key, None)
                     else:
@@ -370,10 +328,10 @@ class Client:
             with self._http.stream("GET", resource.path(namespace), params=query, timeout=timeout) as answer:
                 if answer.status_code >= 400:
                     answer.read()
-                    raise _error(answer)
+                    raise error_of(answer)
                 for line in answer.iter_lines():
                     if line:
-                        yield _event(line)
+                        yield event_of(line)
         except httpx.HTTPError as error:
             raise ApiError(0, "Unreachable", f"watch of {resource.plural} broke: {error!r}") from error
 
@@ -455,7 +413,7 @@ class Client:
         except httpx.HTTPError as error:
             raise ApiError(0, "Unreachable", f"{method} {path}: {error!r}") from error
         if answer.status_code >= 400:
-            raise _error(answer)
+            raise error_of(answer)
         return answer
 
     def _write(self, dry_run: bool, field_manager: str) -> dict[str, str]:
@@ -470,44 +428,3 @@ class Client:
 def _selectors(label_selector: str, field_selector: str) -> dict[str, str]:
     params = {"labelSelector": label_selector, "fieldSelector": field_selector}
     return {key: value for key, value in params.items() if value}
-
-
-def _key(item: Object) -> tuple[str, str]:
-    return item["metadata"].get("namespace", ""), item["metadata"]["name"]
-
-
-def _compare(known: dict[tuple[str, str], Object], items: Sequence[Object]) -> Iterator[WatchEvent]:
-    """Turns a fresh list into events against what was known, and updates what is known."""
-    fresh = {_key(item): item for item in items}
-    for key in [key for key in known if key not in fresh]:
-        yield WatchEvent("DELETED", known.pop(key))
-    for key, item in fresh.items():
-        old = known.get(key)
-        known[key] = item
-        if old is None:
-            yield WatchEvent("ADDED", item)
-        elif old["metadata"]["uid"] != item["metadata"]["uid"]:
-            yield WatchEvent("DELETED", old)
-            yield WatchEvent("ADDED", item)
-        elif old["metadata"]["resourceVersion"] != item["metadata"]["resourceVersion"]:
-            yield WatchEvent("MODIFIED", item)
-
-
-def _event(line: str) -> WatchEvent:
-    raw = json.loads(line)
-    if raw["type"] == "ERROR":
-        status = raw["object"]
-        raise ApiError(
-            int(status.get("code", 500)), status.get("reason", ""), status.get("message", ""), status
-        )
-    return WatchEvent(raw["type"], raw["object"])
-
-
-def _error(answer: httpx.Response) -> ApiError:
-    try:
-        status = answer.json()
-    except ValueError:
-        return ApiError(answer.status_code, "", answer.text[:500])
-    if not isinstance(status, dict):
-        return ApiError(answer.status_code, "", str(status)[:500])
-    return ApiError(answer.status_code, status.get("reason", ""), status.get("message", ""), status)

@@ -19,7 +19,8 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from sandbox.client import ApiError, Client, Object, WatchEvent
+from sandbox.answers import ApiError, Object, WatchEvent
+from sandbox.client import Client
 from sandbox.kinds import Resource
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ files, not of a commit's name: a person's own commit that says the same is as go
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +15,6 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.db import transaction
 from django.utils import timezone
 
-from audit.trail import Actor, record
 from cluster.client import Cluster
 from cluster.errors import ClusterError, Conflict, Forbidden
 from cluster.flux import PRUNE, flux_protected, new_token
@@ -29,20 +28,18 @@ from gitops.errors import GitOpsError, PushConflict, PushRejected, Refusal
 from worker.app import TASK_SOFT_LIMIT_S, app
 from worker.clusters import adapter
 from worker.gitside import AUTHOR
+from worker.protecting_saved import PERSON_S, Moved, event, move, problem_of, refused, trouble
 from worker.protecting_target import HelmTarget, Target, commits_applied, target_of
 
 log = logging.getLogger(__name__)
 
-WORKER = Actor.system("worker")
 KEY = "protect"
 # Longer than the hard time limit of a task (worker.app), after which its process no longer exists.
 LEASE = timedelta(seconds=45)
 EARLY = timedelta(milliseconds=300)
 SOON_S = 4.0
 SWEEP_BATCH = 100
-TRIES = 5
 ASK_AGAIN_S = 10.0
-PERSON_S = 20.0  # how often Git is looked at while a person is awaited
 MERGE_S = 5.0
 
 
@@ -52,10 +49,6 @@ _SLOW = {
     "next": "Look whether the Git server and the cluster answer, then ask again.",
     "command": "",
 }
-
-
-class Moved(Exception):
-    """A person changed the state meanwhile. What the look found is dropped."""
 
 
 @app.task(name="worker.protecting.look")  # type: ignore[untyped-decorator]
@@ -85,14 +78,14 @@ def advance(change_id: int) -> float | None:
     except Moved:
         return None
     except SoftTimeLimitExceeded:
-        after_s = _trouble(change, _SLOW)
+        after_s = trouble(change, _SLOW)
     except Refusal as refusal:
-        after_s = _refused(change, refusal)
+        after_s = refused(change, refusal)
     except GitOpsError as error:
-        after_s = _trouble(change, _problem(error.what, error.safe, error.next_step, error.command))
+        after_s = trouble(change, problem_of(error.what, error.safe, error.next_step, error.command))
     except ClusterError as error:
-        problem = _problem(error.happened, error.safe, error.next, error.command)
-        after_s = _trouble(change, problem, final=isinstance(error, Forbidden))
+        problem = problem_of(error.happened, error.safe, error.next, error.command)
+        after_s = trouble(change, problem, final=isinstance(error, Forbidden))
     return _release(change, after_s)
 
 
@@ -126,10 +119,10 @@ def _requested(change: ProtectionChange, cluster: Cluster) -> float:
     tree = target.clone.tree(commit)
     if target.says(tree):
         note = "Git says so already."
-        return _move(change, ChangeState.MERGED, "protection.merge", note, commit=commit)
+        return move(change, ChangeState.MERGED, "protection.merge", note, commit=commit)
     made = target.make(tree)
     values = _made(target, commit, made.diff, made.effect, made.summary, made.notes)
-    return _move(change, ChangeState.READY, "protection.ready", made.summary, after_s=PERSON_S, **values)
+    return move(change, ChangeState.READY, "protection.ready", made.summary, after_s=PERSON_S, **values)
 
 
 def _made(
@@ -155,12 +148,12 @@ def _ready(change: ProtectionChange, cluster: Cluster) -> float:
     tree = target.clone.tree(commit)
     if target.says(tree):
         note = "Git says so now; somebody made the change."
-        return _move(change, ChangeState.MERGED, "protection.merge", note, commit=commit, problem={})
+        return move(change, ChangeState.MERGED, "protection.merge", note, commit=commit, problem={})
     made = target.make(tree)
     if made.effect != change.effect:
         note = "Git changed; this is the change as it would be made now."
         values = _made(target, commit, made.diff, made.effect, made.summary, made.notes)
-        return _move(
+        return move(
             change,
             ChangeState.READY,
             "protection.ready",
@@ -182,7 +175,7 @@ def _approved(change: ProtectionChange, cluster: Cluster) -> float:
             "branch": branch or target.clone.branch,
             "effect": change.effect,
         }
-        _event(change, "git.push", after=pushes, note="intended")
+        event(change, "git.push", after=pushes, note="intended")
     try:
         pushed = target.clone.commit_change(
             target.make,
@@ -202,11 +195,11 @@ def _approved(change: ProtectionChange, cluster: Cluster) -> float:
         commit = target.clone.refresh()
         if not target.says(target.clone.tree(commit)):
             raise
-        return _move(
+        return move(
             change, ChangeState.MERGED, "protection.merge", "Git says so already.", commit=commit, problem={}
         )
     merged = pushed.branch == target.clone.branch
-    return _move(
+    return move(
         change,
         ChangeState.MERGED if merged else ChangeState.PUSHED,
         "git.push",
@@ -221,8 +214,8 @@ def _approved(change: ProtectionChange, cluster: Cluster) -> float:
 
 def _back(change: ProtectionChange, state: ChangeState, error: GitOpsError) -> float:
     """Nothing was pushed: a person looks again, at a change made anew where Git moved."""
-    problem = _problem(error.what, error.safe, error.next_step, error.command)
-    return _move(change, state, "protection.stop", error.what, problem=problem, way="")
+    problem = problem_of(error.what, error.safe, error.next_step, error.command)
+    return move(change, state, "protection.stop", error.what, problem=problem, way="")
 
 
 def _pushed(change: ProtectionChange, cluster: Cluster) -> float:
@@ -231,9 +224,7 @@ def _pushed(change: ProtectionChange, cluster: Cluster) -> float:
     target = target_of(change, cluster)
     commit = target.clone.refresh()
     if target.says(target.clone.tree(commit)):
-        return _move(
-            change, ChangeState.MERGED, "protection.merge", "", commit=commit, message="", problem={}
-        )
+        return move(change, ChangeState.MERGED, "protection.merge", "", commit=commit, message="", problem={})
     change.message = f"Waiting for {change.branch} to be merged into {target.clone.branch}."
     return MERGE_S
 
@@ -245,12 +236,12 @@ def _merged(change: ProtectionChange, cluster: Cluster) -> float:
     target = target_of(change, cluster)
     head = target.clone.refresh()
     if not target.says(target.clone.tree(head)):
-        problem = _problem(
+        problem = problem_of(
             "Git no longer protects the claim: somebody took the change out again.",
             "Nothing else was changed.",
             "Look at the history of the repository, then ask for the change again.",
         )
-        return _move(change, ChangeState.FAILED, "protection.fail", problem["happened"], problem=problem)
+        return move(change, ChangeState.FAILED, "protection.fail", problem["happened"], problem=problem)
     waiting = _until_applied(change, cluster, target, head)
     if waiting:
         change.message = waiting
@@ -295,13 +286,13 @@ def _ask(change: ProtectionChange, cluster: Cluster, kind: str, namespace: str, 
     change.memory[f"asked {kind}"] = now
     token = new_token()
     with transaction.atomic():
-        _event(change, "flux.reconcile", after={"kind": kind, "name": f"{namespace}/{name}", "token": token})
+        event(change, "flux.reconcile", after={"kind": kind, "name": f"{namespace}/{name}", "token": token})
     cluster.request_reconcile(kind, namespace, name, token)
 
 
 def _applied(change: ProtectionChange, claim: Claim, **values: Any) -> float:
     probe = _probe(change, claim)
-    return _move(
+    return move(
         change, ChangeState.APPLIED, "protection.apply", "", probe=probe, message="", problem={}, **values
     )
 
@@ -313,13 +304,13 @@ def _row_gone(change: ProtectionChange) -> bool:
 
 def _gone(change: ProtectionChange, claim: Claim | None) -> float:
     what = "is gone" if claim is None else "was deleted and made again"
-    problem = _problem(
+    problem = problem_of(
         f"Claim {change.key} {what} since the change was asked for.",
         "What is in Git stays there; nothing else was changed.",
         "Look at the claim as it is now; ask again where it still needs protection.",
         f"kubectl get pvc {change.name} -n {change.namespace} -o yaml",
     )
-    return _move(change, ChangeState.FAILED, "protection.fail", problem["happened"], problem=problem)
+    return move(change, ChangeState.FAILED, "protection.fail", problem["happened"], problem=problem)
 
 
 # The stopgap -----------------------------------------------------------------------------------------------------------
@@ -333,7 +324,7 @@ def _annotate(change: ProtectionChange, cluster: Cluster) -> float:
     if flux_protected(claim.labels, claim.annotations) is None:
         before = {PRUNE: claim.annotations.get(PRUNE)}
         with transaction.atomic():
-            _event(change, "claim.annotate", before=before, after={PRUNE: "disabled"}, note="intended")
+            event(change, "claim.annotate", before=before, after={PRUNE: "disabled"}, note="intended")
         try:
             cluster.annotate(claim.ref, {PRUNE: "disabled"}, resource_version=claim.resource_version)
         except Conflict as error:
@@ -368,94 +359,6 @@ def _probe(change: ProtectionChange, claim: Claim) -> dict[str, Any]:
         "next": found.next,
         "at": timezone.now().isoformat(),
     }
-
-
-# Saving ----------------------------------------------------------------------------------------------------------------
-
-
-def _move(
-    change: ProtectionChange,
-    state: ChangeState,
-    verb: str,
-    note: str,
-    *,
-    after_s: float = 0.5,
-    **values: Any,
-) -> float:
-    """Changes the state by compare-and-set, with its event; `Moved` when a person was quicker. Seconds to the next look."""
-    before = change.state
-    now = timezone.now()
-    # PostgreSQL keeps no NUL, which a file's text may have.
-    values = {k: v.replace("\x00", "") if isinstance(v, str) else v for k, v in values.items()}
-    with transaction.atomic():
-        rows = ProtectionChange.objects.filter(pk=change.pk, state=before)
-        if not rows.update(state=state, changed_at=now, memory=change.memory, **values):
-            raise Moved
-        for field, value in {"state": state.value, "changed_at": now, **values}.items():
-            setattr(change, field, value)
-        after = {"state": state.value, "how": change.how, "commit": change.commit, "branch": change.branch}
-        _event(change, verb, before={"state": before}, after=after, note=note)
-    return after_s
-
-
-def _event(
-    change: ProtectionChange,
-    verb: str,
-    *,
-    before: Mapping[str, Any] | None = None,
-    after: Mapping[str, Any] | None = None,
-    note: str = "",
-) -> None:
-    record(
-        actor=WORKER,
-        verb=verb,
-        kind="claim",
-        key=change.key,
-        namespace=change.namespace,
-        cluster=change.cluster.name,
-        before=before,
-        after={**(after or {}), "change": change.reference},
-        note=note,
-    )
-
-
-def _problem(happened: str, safe: str, next_step: str = "", command: str = "") -> dict[str, str]:
-    return {"happened": happened, "safe": safe, "next": next_step, "command": command}
-
-
-def _refused(change: ProtectionChange, refusal: Refusal) -> float:
-    """Final: the same would be refused again. The change by hand is shown with the reason."""
-    problem = _problem(refusal.what, refusal.safe, refusal.next_step) | {
-        "by_hand": refusal.by_hand,
-        "reason": str(refusal.reason),
-    }
-    if change.state in {ChangeState.PUSHED, ChangeState.MERGED}:
-        change.message = refusal.what  # somebody works on these files now; what is in Git already stays
-        return PERSON_S
-    try:
-        return _move(change, ChangeState.REFUSED, "protection.refuse", refusal.what, problem=problem)
-    except Moved:
-        return PERSON_S
-
-
-def _trouble(change: ProtectionChange, problem: dict[str, str], *, final: bool = False) -> float:
-    """Tried again a few times; then a person is told. What is in Git already is watched for as long as it takes."""
-    tries = int(change.memory.get("tries", 0)) + 1
-    change.memory["tries"] = tries
-    change.message = problem["happened"]
-    ends = final or tries >= TRIES
-    watched = change.state in {ChangeState.READY, ChangeState.PUSHED, ChangeState.MERGED}
-    if not ends or watched:
-        return min(30.0, 2.0**tries)
-    change.memory["tries"] = 0
-    state = ChangeState.READY if change.state == ChangeState.APPROVED else ChangeState.FAILED
-    verb = "protection.stop" if state == ChangeState.READY else "protection.fail"
-    try:
-        return _move(
-            change, state, verb, problem["happened"], after_s=PERSON_S, problem=problem, message="", way=""
-        )
-    except Moved:
-        return PERSON_S
 
 
 _HANDLERS: dict[ChangeState, Callable[[ProtectionChange, Cluster], float]] = {

@@ -12,8 +12,9 @@ import threading
 import time
 from pathlib import Path
 
+from sandbox.answers import ApiError
 from sandbox.children import mark_ready
-from sandbox.client import ApiError, Client
+from sandbox.client import Client
 from sandbox.controllers.core import Context, Controller
 from sandbox.controllers.node.isolation import DESCRIPTIONS, probe
 from sandbox.controllers.node.kubelet import Kubelet

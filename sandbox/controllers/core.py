@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from sandbox.client import ApiError, Client, WatchEvent
+from sandbox.answers import ApiError, WatchEvent
+from sandbox.client import Client
 from sandbox.controllers.objects import Object, finalizers_of, is_deleting
 from sandbox.controllers.recorder import Recorder
 from sandbox.informer import Informer, Key, WorkQueue, key_of, run_workers

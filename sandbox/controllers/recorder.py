@@ -10,7 +10,8 @@ import time
 from collections import OrderedDict
 from typing import NamedTuple
 
-from sandbox.client import ApiError, Client
+from sandbox.answers import ApiError
+from sandbox.client import Client
 from sandbox.controllers.objects import Object, timestamp
 from sandbox.kinds import EVENTS, Resource
 

@@ -8,8 +8,9 @@ import signal
 import threading
 from pathlib import Path
 
+from sandbox.answers import ApiError
 from sandbox.children import mark_ready
-from sandbox.client import ApiError, Client
+from sandbox.client import Client
 from sandbox.flux.controllers import RESOURCES, Controllers
 from sandbox.flux.crds import FLUX_DEFINITIONS, install
 from sandbox.kinds import Resource

@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from sandbox.client import ApiError, Client, Object
+from sandbox.answers import ApiError, Object
+from sandbox.client import Client
 from sandbox.flux import metadata
 from sandbox.flux.drift import has_drifted, keep_ignored
 from sandbox.flux.inventory import Reference, reference_of

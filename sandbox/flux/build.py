@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from sandbox.client import Object
+from sandbox.answers import Object
 from sandbox.flux import kustomize
 from sandbox.flux.metadata import add_metadata
 from sandbox.flux.prepare import prepare

@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import json
 
-from sandbox.client import Client, Object
+from sandbox.answers import Object
+from sandbox.client import Client
 from sandbox.flux.inventory import Reference, reference_of
 from sandbox.flux.metadata import add_metadata
 from sandbox.flux.values import dig

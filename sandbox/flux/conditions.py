@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.client import Object
+from sandbox.answers import Object
 from sandbox.flux.values import now
 
 READY = "Ready"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from sandbox.client import Client, Object
+from sandbox.answers import Object
+from sandbox.client import Client
 from sandbox.flux.artifact import Artifacts
 from sandbox.flux.build import Builder
 from sandbox.flux.helm import HelmReconciler

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sandbox.client import ApiError, Client, Object
+from sandbox.answers import ApiError, Object
+from sandbox.client import Client
 from sandbox.kinds import CUSTOM_RESOURCE_DEFINITIONS
 
 _OPEN: Object = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from sandbox.client import Object
+from sandbox.answers import Object
 from sandbox.flux.values import dig
 
 _MISSING = object()

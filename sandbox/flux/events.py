@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import uuid
 
-from sandbox.client import ApiError, Client, Object
+from sandbox.answers import ApiError, Object
+from sandbox.client import Client
 from sandbox.flux.values import now
 from sandbox.kinds import EVENTS
 

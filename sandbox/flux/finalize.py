@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sandbox.client import Client, Object
+from sandbox.answers import Object
+from sandbox.client import Client
 from sandbox.flux import inventory
 from sandbox.flux.events import record
 from sandbox.flux.prune import delete_all

@@ -6,7 +6,8 @@ labels is its inventory.
 
 from __future__ import annotations
 
-from sandbox.client import ApiError, Client, Object
+from sandbox.answers import ApiError, Object
+from sandbox.client import Client
 from sandbox.flux import charts, conditions, inventory
 from sandbox.flux.charts import MANAGER, NAME_LABEL, NAMESPACE_LABEL
 from sandbox.flux.metadata import REQUESTED_AT

@@ -12,7 +12,8 @@ from __future__ import annotations
 import logging
 import threading
 
-from sandbox.client import ApiError, Client
+from sandbox.answers import ApiError
+from sandbox.client import Client
 from sandbox.flux.values import dig
 from sandbox.kinds import GIT_REPOSITORIES, KUSTOMIZATIONS
 

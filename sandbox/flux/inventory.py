@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sandbox.client import Object
+from sandbox.answers import Object
 
 
 @dataclass(frozen=True)

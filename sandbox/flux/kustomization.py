@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.client import ApiError, Client, Object
+from sandbox.answers import ApiError, Object
+from sandbox.client import Client
 from sandbox.flux import conditions, inventory
 from sandbox.flux.apply import ApplyFailed, Change, Options, apply_all
 from sandbox.flux.artifact import Artifacts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from sandbox.client import Object
+from sandbox.answers import Object
 
 CONTROLLER = "kustomize-controller"
 # (prefix of the manager's name, operation): their fields become the controller's, so that what Git does

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sandbox.client import Object
+from sandbox.answers import Object
 from sandbox.flux.inventory import Reference
 
 _FIRST = (

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from sandbox.client import Object
+from sandbox.answers import Object
 
 FILE_NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 

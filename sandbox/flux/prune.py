@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from sandbox.client import ApiError, Client, Object
+from sandbox.answers import ApiError, Object
+from sandbox.client import Client
 from sandbox.flux import metadata
 from sandbox.flux.inventory import Reference
 from sandbox.flux.metadata import any_in_metadata, full_name, owner_labels

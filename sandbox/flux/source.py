@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from sandbox.client import ApiError, Client, Object
+from sandbox.answers import ApiError, Object
+from sandbox.client import Client
 from sandbox.flux import conditions
 from sandbox.flux.artifact import Artifacts
 from sandbox.flux.events import record

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 
-from sandbox.client import Client, Object
+from sandbox.answers import Object
+from sandbox.client import Client
 from sandbox.flux import conditions
 from sandbox.flux.values import dig
 from sandbox.kinds import CONFIG_MAPS, GIT_REPOSITORIES, KUSTOMIZATIONS, SECRETS

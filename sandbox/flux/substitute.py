@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import yaml
 
-from sandbox.client import Object
+from sandbox.answers import Object
 from sandbox.flux.kustomize import Loader
 from sandbox.flux.metadata import GROUP, any_in_metadata
 

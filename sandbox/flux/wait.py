@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from sandbox.client import ApiError, Client, Object
+from sandbox.answers import ApiError, Object
+from sandbox.client import Client
 from sandbox.flux import health
 from sandbox.flux.inventory import Reference, reference_of
 from sandbox.flux.values import duration

@@ -8,8 +8,9 @@ import signal
 import threading
 from pathlib import Path
 
+from sandbox.answers import Object
 from sandbox.children import mark_ready
-from sandbox.client import Client, Object
+from sandbox.client import Client
 from sandbox.flux.__main__ import wait_served
 from sandbox.flux.crds import install
 from sandbox.kinds import CUSTOM_RESOURCE_DEFINITIONS

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from sandbox.client import Object
+from sandbox.answers import Object
 
 NAMESPACE = "kyverno"
 CONFIG_NAME = "kyverno"

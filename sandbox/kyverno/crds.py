@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.client import Object
+from sandbox.answers import Object
 from sandbox.flux.crds import definition
 from sandbox.kinds import CLUSTER_POLICIES, Resource
 

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 import yaml
 
-from sandbox.client import Object
+from sandbox.answers import Object
 from sandbox.flux.values import dig
 from sandbox.kyverno import operators
 from sandbox.kyverno.config import Config

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Any
 
-from sandbox.client import Object
+from sandbox.answers import Object
 
 # Given a user name and groups: the names of the ClusterRoles and (namespace:name) Roles that are bound to them.
 Roles = Callable[[Object], tuple[set[str], set[str]]]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from sandbox.client import Object
+from sandbox.answers import Object
 from sandbox.flux.values import dig
 
 _DEFAULT_OPERATIONS = ("CREATE", "UPDATE", "DELETE", "CONNECT")

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.client import ApiError, Client, Object
+from sandbox.answers import ApiError, Object
+from sandbox.client import Client
 from sandbox.kinds import VALIDATING_WEBHOOK_CONFIGURATIONS, Resource
 from sandbox.kyverno.policy import failure_policy, is_active, rules_of
 

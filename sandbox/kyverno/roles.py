@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sandbox.client import Client, Object
+from sandbox.answers import Object
+from sandbox.client import Client
 from sandbox.kinds import Resource
 
 _CLUSTER_ROLE_BINDINGS = Resource(

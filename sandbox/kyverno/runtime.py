@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from sandbox.client import ApiError, Client, Object
+from sandbox.answers import ApiError, Object
+from sandbox.client import Client
 from sandbox.flux.events import record
 from sandbox.flux.values import dig, now
 from sandbox.informer import Informer, WorkQueue, run_workers

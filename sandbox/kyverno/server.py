@@ -10,7 +10,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from sandbox.client import Object
+from sandbox.answers import Object
 
 log = logging.getLogger(__name__)
 

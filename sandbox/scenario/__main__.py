@@ -7,7 +7,8 @@ import logging
 import sys
 from pathlib import Path
 
-from sandbox.client import ApiError, Client
+from sandbox.answers import ApiError
+from sandbox.client import Client
 from sandbox.scenario.seed import CLUSTERS, Scenario, seed
 
 

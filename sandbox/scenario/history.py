@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from sandbox.client import Client, Object
+from sandbox.answers import Object
+from sandbox.client import Client
 from sandbox.flux.values import dig
 from sandbox.kinds import (
     PERSISTENT_VOLUME_CLAIMS,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sandbox.client import Client, Object
+from sandbox.answers import Object
+from sandbox.client import Client
 from sandbox.flux.crds import definition
 from sandbox.scenario.apply import ensure
 from sandbox.scenario.manifests import claim, deployment, pod_spec, stateful_set

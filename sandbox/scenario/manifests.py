@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.client import Object
+from sandbox.answers import Object
 
 Labels = dict[str, str]
 

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.client import Client, Object
+from sandbox.answers import Object
+from sandbox.client import Client
 from sandbox.flux import conditions
 from sandbox.flux.__main__ import wait_served
 from sandbox.flux.crds import FLUX_DEFINITIONS, install

@@ -6,7 +6,8 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from sandbox.client import Client, Object
+from sandbox.answers import Object
+from sandbox.client import Client
 from sandbox.flux.values import dig
 from sandbox.kinds import PERSISTENT_VOLUME_CLAIMS
 from sandbox.scenario import tree

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from sandbox.client import Object
+from sandbox.answers import Object
 from sandbox.kinds import CONFIG_MAPS, GIT_REPOSITORIES, KUSTOMIZATIONS, PERSISTENT_VOLUME_CLAIMS
 from tests.contract.place import BLOCK, Place
 from tests.support.waiting import until

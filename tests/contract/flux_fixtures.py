@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.client import ApiError, Client
+from sandbox.answers import ApiError
+from sandbox.client import Client
 from sandbox.kinds import KUSTOMIZATIONS, Resource
 from tests.contract.fleet import Fleet, new_fleet
 from tests.contract.place import Place

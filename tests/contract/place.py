@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.client import ApiError, Client, Object
+from sandbox.answers import ApiError, Object
+from sandbox.client import Client
 from sandbox.kinds import (
     EVENTS,
     JOBS,

@@ -4,7 +4,8 @@ import secrets
 
 import pytest
 
-from sandbox.client import ApiError, Client, Object
+from sandbox.answers import ApiError, Object
+from sandbox.client import Client
 from sandbox.kinds import CONFIG_MAPS, PERSISTENT_VOLUME_CLAIMS, Resource
 from tests.contract.place import Place
 

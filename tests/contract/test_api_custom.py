@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox.client import ApiError, Client, Object
+from sandbox.answers import ApiError, Object
+from sandbox.client import Client
 from sandbox.kinds import CUSTOM_RESOURCE_DEFINITIONS, Resource
 from tests.contract.place import Place
 from tests.support.waiting import until

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sandbox.client import ApiError
+from sandbox.answers import ApiError
 from sandbox.kinds import CONFIG_MAPS, DEPLOYMENTS, PERSISTENT_VOLUME_CLAIMS
 from tests.contract.place import Place
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox.client import ApiError, Client, WatchEvent
+from sandbox.answers import ApiError, WatchEvent
+from sandbox.client import Client
 from sandbox.kinds import CONFIG_MAPS, EVENTS, PERSISTENT_VOLUME_CLAIMS
 from tests.contract.place import Place
 

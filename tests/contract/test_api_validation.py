@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox.client import ApiError, Object
+from sandbox.answers import ApiError, Object
 from sandbox.kinds import CONFIG_MAPS, JOBS, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, STATEFUL_SETS
 from tests.contract.place import Place
 

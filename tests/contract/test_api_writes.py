@@ -2,7 +2,8 @@
 
 import pytest
 
-from sandbox.client import ApiError, Client
+from sandbox.answers import ApiError
+from sandbox.client import Client
 from sandbox.kinds import CONFIG_MAPS, JOBS, NAMESPACES, PERSISTENT_VOLUME_CLAIMS
 from tests.contract.place import Place
 

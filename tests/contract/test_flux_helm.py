@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sandbox.client import Object
+from sandbox.answers import Object
 from sandbox.kinds import HELM_RELEASES, PERSISTENT_VOLUME_CLAIMS
 from tests.contract.fleet import Fleet
 from tests.contract.flux_fixtures import fleet, needs_sandbox

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sandbox.client import ApiError
+from sandbox.answers import ApiError
 from sandbox.kinds import JOBS, PODS, RESOURCE_QUOTAS
 from tests.contract.place import PATIENCE_S, Place, condition
 from tests.support.waiting import until

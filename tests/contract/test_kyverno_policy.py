@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.client import ApiError, Object
+from sandbox.answers import ApiError, Object
 from sandbox.kinds import (
     CLUSTER_POLICIES,
     CONFIG_MAPS,

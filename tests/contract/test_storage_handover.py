@@ -2,7 +2,7 @@
 
 import pytest
 
-from sandbox.client import ApiError
+from sandbox.answers import ApiError
 from sandbox.kinds import JOBS, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, VOLUME_ATTACHMENTS
 from tests.contract.place import BLOCK, PATIENCE_S, Place
 from tests.support.waiting import until

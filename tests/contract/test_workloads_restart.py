@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.client import ApiError, Client
+from sandbox.answers import ApiError
+from sandbox.client import Client
 from sandbox.kinds import JOBS, PODS
 from tests.contract.place import Place, condition, new_place
 from tests.support.cluster_process import Sandbox, running_sandbox

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.client import ApiError, Client
+from sandbox.answers import ApiError
+from sandbox.client import Client
 from sandbox.kinds import CONFIG_MAPS, CUSTOM_RESOURCE_DEFINITIONS, Resource
 from tests.sandbox.api_process import Api, running_api
 

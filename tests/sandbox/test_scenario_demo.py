@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox.client import ApiError, Client
+from sandbox.answers import ApiError
+from sandbox.client import Client
 from sandbox.flux.values import dig
 from sandbox.kinds import (
     KUSTOMIZATIONS,

@@ -6,7 +6,7 @@ import logging
 import threading
 from typing import NamedTuple
 
-from sandbox.client import ApiError
+from sandbox.answers import ApiError
 from sandbox.controllers.core import Cache, Context, Controller
 from sandbox.controllers.objects import (
     Object,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from sandbox.client import ApiError
+from sandbox.answers import ApiError
 from sandbox.controllers.core import Context, Controller
 from sandbox.controllers.objects import (
     Object,

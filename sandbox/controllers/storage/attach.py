@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Iterator
 
-from sandbox.client import ApiError
+from sandbox.answers import ApiError
 from sandbox.controllers.core import Context, Controller
 from sandbox.controllers.objects import (
     Object,

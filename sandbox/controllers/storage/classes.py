@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.client import ApiError
+from sandbox.answers import ApiError
 from sandbox.controllers.core import Context
 from sandbox.controllers.objects import Object
 from sandbox.controllers.storage.names import CEPHFS, LOCAL, RBD

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.client import ApiError
+from sandbox.answers import ApiError
 from sandbox.controllers.core import Context, Controller
 from sandbox.controllers.objects import is_deleting, is_finished, name_of, owner_reference, spec_of
 from sandbox.kinds import PERSISTENT_VOLUME_CLAIMS, PODS

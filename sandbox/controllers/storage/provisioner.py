@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from sandbox.client import ApiError
+from sandbox.answers import ApiError
 from sandbox.controllers.core import Context, Controller
 from sandbox.controllers.objects import (
     Object,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.client import ApiError
+from sandbox.answers import ApiError
 from sandbox.controllers.core import Context, Controller
 from sandbox.controllers.objects import (
     Object,

@@ -6,7 +6,7 @@ import json
 import secrets
 import zlib
 
-from sandbox.client import ApiError
+from sandbox.answers import ApiError
 from sandbox.controllers.core import Context
 from sandbox.controllers.objects import (
     Object,

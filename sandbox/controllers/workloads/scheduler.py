@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from sandbox.client import ApiError
+from sandbox.answers import ApiError
 from sandbox.controllers.core import Context, Controller
 from sandbox.controllers.objects import (
     Object,
