@@ -38,6 +38,7 @@ class Bench:
         self.scale: float = options.scale
         self.repeat: int = options.repeat
         self.only: list[str] = options.only.split(";") if options.only else []
+        self.cold: bool = options.cold
         self.base = base
         self.data: Path = options.data or base
         self.tools = base / "tools"
@@ -55,9 +56,10 @@ class Bench:
         return source
 
     def measure(
-        self, name: str, source: Path, contenders: Contenders, place: Path, *, cold: bool = False
+        self, name: str, source: Path, contenders: Contenders, place: Path, *, remounts: bool = False
     ) -> dict[str, list[float]]:
         """Seconds of each contender, in rounds, so that a noisy minute hits all of them."""
+        cold = self.cold or remounts
         seconds: dict[str, list[float]] = {}
         for _ in range(self.repeat):
             if not cold:
@@ -75,8 +77,8 @@ class Bench:
                 os.sync()
                 seconds.setdefault(label, []).append(round(time.monotonic() - began, 3))
                 print(f"    {name}, {label}: {seconds[label][-1]} s", file=sys.stderr, flush=True)
-                self.put_away(destination, at_once=cold or name == "big")
-        show(name, seconds)
+                self.put_away(destination, at_once=remounts or name == "big")
+        show(f"{name}, cold source" if cold else name, seconds)
         return seconds
 
     def put_away(self, destination: Path, *, at_once: bool) -> None:
@@ -125,10 +127,8 @@ class Bench:
             with slow_disk(place, size, DELAY_S, self.tools) as (disk, remount):
                 source = self.source("small", SETS["small"], disk)
                 contenders = Contenders(self.tools, waits=True, chill=lambda tree: remount())
-                name = (
-                    f"{round(200_000 * self.scale)} small files, {DELAY_S * 1000} ms a read and write, cold"
-                )
-                return self.measure(name, source, contenders, disk, cold=True)
+                name = f"{round(200_000 * self.scale)} small files, {DELAY_S * 1000} ms a read and write"
+                return self.measure(name, source, contenders, disk, remounts=True)
         except (OSError, subprocess.CalledProcessError) as error:
             print(f"\nSKIPPED: storage with latency cannot be simulated here ({error})")
             return None
@@ -172,6 +172,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--where", type=Path, help="a directory on the disk to measure; default: the temporary directory"
     )
+    parser.add_argument(
+        "--cold", action="store_true", help="drop what is cached of the source's content before each run"
+    )
     parser.add_argument("--data", type=Path, help="keeps the data sets here for the next run; the same disk")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unmounts and removes what was built
@@ -184,7 +187,7 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(dir=options.where, prefix="holdfast-bench-") as place:
         bench = Bench(options, Path(place))
         for name in options.sets.split(","):
-            results[name] = bench.run(name)
+            results[f"{name}, cold source" if options.cold else name] = bench.run(name)
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=1))
     return 0
