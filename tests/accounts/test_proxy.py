@@ -89,7 +89,7 @@ def test_settings_of_sign_in_are_checked(settings: Any) -> None:
     assert check_proxy_sign_in(None) == check_oidc(None) == check_group_roles(None) == []
     settings.HOLDFAST_OIDC_ISSUER, settings.HOLDFAST_TLS = "http://provider.example", True
     assert [problem.id for problem in check_oidc(None)] == ["accounts.E005", "accounts.E006"]
-    for entry in ["sre", "=operator", "sre=king", "sre=operator@A", "sre=operator@a||b"]:
+    for entry in ["sre", "=operator", "sre=king", "sre=operator@A", "sre=operator@a||b", "sre=operator@"]:
         settings.HOLDFAST_GROUP_ROLES = [entry]
         assert [problem.id for problem in check_group_roles(None)] == ["accounts.E004"], entry
 
