@@ -95,6 +95,12 @@ def readable(reader: User, permission: str = "audit.view") -> QuerySet[Event]:
     return found
 
 
+def scope_of(reader: User, permission: str) -> list[str]:
+    """The namespace patterns to which `readable` limits this person; `["*"]` alone is the whole trail."""
+    patterns = patterns_for(reader, permission)
+    return ["*"] if "*" in patterns else sorted(patterns)
+
+
 def matching(filters: Filters, reader: User, *, permission: str = "audit.view") -> QuerySet[Event]:
     """The events that fit, as far as `reader` may see them, or export them by `permission`."""
     found = readable(reader, permission)
