@@ -19,6 +19,7 @@ from accounts.actions import note_failed_sign_in, note_refusal, sign_in, sign_ou
 from accounts.addresses import client_address, peer, within
 from accounts.checks import check_proxy_sign_in
 from accounts.external import NotAdmitted, admit
+from accounts.groups import roles_for
 from accounts.models import Grant
 from accounts.permissions import Refused, can, why_not
 from accounts.redirects import page_of, to_sign_in
@@ -101,7 +102,9 @@ class ProxySignIn:
             return self.get_response(request)
         groups_key = header_key(settings.HOLDFAST_PROXY_GROUPS_HEADER)
         groups = [group.strip() for group in request.META.get(groups_key, "").split(",") if group.strip()]
-        if not self._is_current(request, name, groups):
+        # With what the groups give by the settings as they are now: a role that the mapping took away ends at once, too.
+        seen = [name, groups, sorted([role.value, names] for role, names in roles_for(groups).items())]
+        if not self._is_current(request, seen):
             try:
                 user = admit(
                     issuer="proxy", subject=name, username=name, groups=groups, source=Grant.Source.PROXY
@@ -110,12 +113,12 @@ class ProxySignIn:
                 note_failed_sign_in(name, via="proxy", note=str(refusal))
                 return render(request, "accounts/refused.html", {"reason": str(refusal)}, status=403)
             sign_in(request, user, via="proxy")
-            request.session["proxy_seen"] = [name, groups]
+            request.session["proxy_seen"] = seen
         return self.get_response(request)
 
     @staticmethod
-    def _is_current(request: HttpRequest, name: str, groups: list[str]) -> bool:
-        return request.user.is_authenticated and request.session.get("proxy_seen") == [name, groups]
+    def _is_current(request: HttpRequest, seen: list[Any]) -> bool:
+        return request.user.is_authenticated and request.session.get("proxy_seen") == seen
 
 
 class SessionLimits:
