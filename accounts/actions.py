@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts import held
 from accounts.models import UNKNOWN, Grant, User
-from accounts.permissions import Refused, check, valid_pattern
+from accounts.permissions import Refused, check, uncovered, valid_pattern
 from accounts.roles import Role
 from audit.models import Event
 from audit.trail import Actor, record
@@ -114,7 +114,7 @@ def grant(
     if held and held.namespaces == patterns:
         return held
     values: dict[str, Any] = {"namespaces": patterns}
-    if held and set(held.namespaces) - set(patterns):
+    if held and uncovered(held.namespaces, patterns):
         values["created_at"] = timezone.now()  # what was taken away and comes back is a new right
     given, _ = Grant.objects.update_or_create(user=user, role=role, source=source, defaults=values)
     record(
@@ -126,6 +126,19 @@ def grant(
         after={"role": role, "namespaces": patterns, "source": source},
     )
     return given
+
+
+def held_here(user: User, role: str) -> list[str]:
+    """The patterns in which the role was granted here, which `grant` replaces."""
+    grants = Grant.objects.filter(user=user, role=role, source=Grant.Source.LOCAL)
+    return [pattern for grant in grants for pattern in grant.namespaces]
+
+
+def in_words(given: Grant, before: Sequence[str]) -> str:
+    """The sentence for whoever granted `given`: where the role is held, and where no longer."""
+    lost = uncovered(before, given.namespaces)
+    gone = f", no longer in {' '.join(lost)}" if lost else ""
+    return f"{given.user.username} is {given.role} in {' '.join(given.namespaces)}{gone}."
 
 
 @transaction.atomic

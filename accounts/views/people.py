@@ -68,6 +68,7 @@ def grant(request: HttpRequest, user_id: int) -> HttpResponse:
     form = GrantForm(request.POST)
     if not form.is_valid():
         return _person_page(request, subject, form, status=422)
+    before = actions.held_here(subject, form.cleaned_data["role"])
     try:
         given = actions.grant(
             user=subject,
@@ -78,7 +79,7 @@ def grant(request: HttpRequest, user_id: int) -> HttpResponse:
     except NotGranted as problem:
         form.add_error(None, str(problem))
         return _person_page(request, subject, form, status=422)
-    messages.success(request, f"{subject.username} is {given.role} in {' '.join(given.namespaces)}.")
+    messages.success(request, actions.in_words(given, before))
     return redirect_after_post(reverse("person", args=[subject.pk]))
 
 
