@@ -193,6 +193,7 @@ class Gate:
         permission = access.permission(request.method or "GET")
         if permission and not can(request.user, permission):
             return refuse(request, Refused(why_not(permission), permission=permission))
+        held.note_sent(request)  # its token was looked at before
         return None
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:

@@ -102,6 +102,24 @@ def test_what_was_typed_waits_and_can_be_sent_after_signing_in_again(
     assert browser.get("/held-form/").status_code == 302
 
 
+def test_what_was_sent_from_there_waits_no_more(browser: Client) -> None:
+    viewer = person("viewer")
+    path, written = f"/people/{viewer.pk}/grant/", {"role": "operator", "namespaces": "team-a"}
+    age(browser, seen_at=timedelta(hours=2))
+    browser.post(path, written)
+    browser.post("/sign-in/", {"username": "admin", "password": PASSWORD, "next": "/held-form/"})
+    browser.post(f"/people/{viewer.pk}/revoke/", {"role": "auditor"})
+    assert typed(browser, path) == written, "another form was sent"
+    browser.handler.enforce_csrf_checks = True
+    browser.post(path, written)
+    assert typed(browser, path) == written, "it was not sent: it had no token"
+    browser.handler.enforce_csrf_checks = False
+    assert browser.post(path, written).status_code == 303
+    answer = browser.get("/held-form/")
+    assert answer.status_code == 302, "it says that nothing was changed"
+    assert Grant.objects.filter(user=viewer, role="operator").count() == 1
+
+
 def test_somebody_else_never_sees_what_was_typed(browser: Client) -> None:
     age(browser, seen_at=timedelta(hours=2))
     browser.post("/people/1/grant/", {"role": "operator", "namespaces": "secret-project"})
