@@ -111,7 +111,9 @@ class ProxySignIn:
                 )
             except NotAdmitted as refusal:
                 note_failed_sign_in(name, via="proxy", note=str(refusal))
-                return render(request, "accounts/refused.html", {"reason": str(refusal)}, status=403)
+                return render(
+                    request, "accounts/refused.html", {"reason": str(refusal), "noted": True}, status=403
+                )
             sign_in(request, user, via="proxy")
             request.session["proxy_seen"] = seen
         return self.get_response(request)
@@ -210,4 +212,4 @@ class Gate:
 def refuse(request: HttpRequest, refusal: Refused) -> HttpResponse:
     """Record the refusal and say what is missing."""
     note_refusal(request, refusal.reason, permission=refusal.permission)
-    return render(request, "accounts/refused.html", {"reason": refusal.reason}, status=403)
+    return render(request, "accounts/refused.html", {"reason": refusal.reason, "noted": True}, status=403)
