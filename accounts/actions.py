@@ -18,6 +18,7 @@ from audit.models import Event
 from audit.trail import Actor, record
 
 BACKEND = "accounts.backends.PasswordBackend"
+NO_ADMIN = "Nobody can grant roles now. Make somebody admin with: manage.py person grant NAME admin"
 
 
 class NotGranted(Exception):
@@ -124,6 +125,7 @@ def grant(
         key=user.username,
         before=before and {"role": role, **before},
         after={"role": role, "namespaces": patterns, "source": source},
+        note=_last_admin_gone(role),
     )
     return given
 
@@ -143,7 +145,10 @@ def in_words(given: Grant, before: Sequence[str]) -> str:
 
 @transaction.atomic
 def revoke(*, user: User, role: str, by: User | None, source: str = Grant.Source.LOCAL) -> bool:
-    """Take a role away; False when it was not held. Raises `Refused`, `NotGranted` for the last admin."""
+    """Take a role away; False when it was not held. Raises `Refused`, and `NotGranted` for the last admin.
+
+    The command line, a proxy and an identity provider (`by` is None) take it from the last admin, too; the event then says so.
+    """
     _check_may_change(by, user)
     if role not in Role.values:
         return False
@@ -160,6 +165,7 @@ def revoke(*, user: User, role: str, by: User | None, source: str = Grant.Source
         kind="account",
         key=user.username,
         before={"role": role, "namespaces": namespaces, "source": source},
+        note=_last_admin_gone(role),
     )
     return True
 
@@ -193,6 +199,15 @@ def change_password(*, user: User, password: str, by: Actor | None = None) -> No
     user.set_password(password)
     user.save(update_fields=["password"])
     record(actor=by or Actor.of(user), verb="account.password", kind="account", key=user.username)
+
+
+def an_admin_remains() -> bool:
+    """Whether anybody who may sign in can grant roles."""
+    return Grant.objects.filter(role=Role.ADMIN, user__is_active=True, namespaces__contains=["*"]).exists()
+
+
+def _last_admin_gone(role: str) -> str:
+    return NO_ADMIN if role == Role.ADMIN and not an_admin_remains() else ""
 
 
 def _actor(by: User | None, source: str) -> Actor:

@@ -67,6 +67,20 @@ def test_it_takes_roles_back_when_the_groups_go_but_leaves_those_granted_here(
     assert Event.objects.get(verb="role.revoke").before["role"] == "operator"
 
 
+def test_it_says_in_the_trail_that_it_took_the_role_from_the_last_admin(
+    provider: ProviderControl, settings: Any
+) -> None:
+    settings.HOLDFAST_GROUP_ROLES = ["roots=admin", "sre=operator"]
+    for subject, groups in (("u-1", "roots"), ("u-2", "roots"), ("u-2", "sre"), ("u-1", "sre")):
+        provider.next(sub=subject, preferred_username=f"name-of-{subject}", groups=groups)
+        enter(Client())
+    revoked = Event.objects.filter(verb="role.revoke").order_by("sequence")
+    assert [(event.key, "Nobody can grant" in event.note) for event in revoked] == [
+        ("name-of-u-2", False),
+        ("name-of-u-1", True),
+    ]
+
+
 def test_it_never_hands_an_account_to_another_subject(provider: ProviderControl) -> None:
     person("admin")
     provider.next(sub="u-evil", preferred_username="ADMIN", groups=[])

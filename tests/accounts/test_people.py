@@ -144,6 +144,21 @@ def test_a_pattern_is_lost_unless_another_stands_for_as_much(before: str, after:
     assert uncovered(before.split(), after.split()) == lost.split()
 
 
+def test_the_command_line_warns_when_it_takes_the_last_admin_away(admin: User) -> None:
+    person("admin", name="admin2")
+    for name, change, warns in (
+        ("admin2", ["revoke", "admin2", "admin"], False),
+        ("admin", ["grant", "admin", "admin", "team-a"], True),
+        ("admin", ["grant", "admin", "admin"], False),
+        ("admin", ["revoke", "admin", "admin"], True),
+    ):
+        err = StringIO()
+        call_command("person", *change, stderr=err)
+        assert ("Nobody can grant roles now" in err.getvalue()) is warns, change
+        event = Event.objects.latest("sequence")
+        assert (event.key, "Nobody can grant" in event.note) == (name, warns)
+
+
 def revoking(by: User, other: User) -> None:
     actions.revoke(user=other, role="admin", by=by)
 

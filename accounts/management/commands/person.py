@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
-from accounts.actions import NotGranted, grant, held_here, in_words, revoke
+from accounts.actions import NO_ADMIN, NotGranted, an_admin_remains, grant, held_here, in_words, revoke
 from accounts.models import User, is_reserved
 from accounts.roles import Role
 from audit.trail import Actor, record
@@ -58,6 +58,8 @@ class Command(BaseCommand):
                 )
         except NotGranted as problem:
             raise CommandError(str(problem)) from problem
+        if not an_admin_remains():
+            self.stderr.write(f"WARNING: {NO_ADMIN}")
 
     def _add(self, name: str) -> None:
         if User.objects.filter(username__iexact=name).exists():
