@@ -162,8 +162,8 @@ class SessionLimits:
 
 
 def _is_poll(request: HttpRequest) -> bool:
-    fragment = request.headers.get("HX-Request") == "true" and request.headers.get("HX-Boosted") != "true"
-    return fragment and request.method == "GET"
+    """Whether the page looks again by itself: htmx names what asked by its id. A filter that somebody types asks by htmx, too."""
+    return request.method == "GET" and request.headers.get("HX-Trigger", "").startswith("poll-")
 
 
 class Gate:
