@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts import held
+from accounts.grants import NO_ADMIN, an_admin_remains
 from accounts.models import UNKNOWN, Grant, User
 from accounts.permissions import Refused, check, uncovered, valid_pattern
 from accounts.roles import Role
@@ -18,7 +19,6 @@ from audit.models import Event
 from audit.trail import Actor, record
 
 BACKEND = "accounts.backends.PasswordBackend"
-NO_ADMIN = "Nobody can grant roles now. Make somebody admin with: manage.py person grant NAME admin"
 
 
 class NotGranted(Exception):
@@ -130,19 +130,6 @@ def grant(
     return given
 
 
-def held_here(user: User, role: str) -> list[str]:
-    """The patterns in which the role was granted here, which `grant` replaces."""
-    grants = Grant.objects.filter(user=user, role=role, source=Grant.Source.LOCAL)
-    return [pattern for grant in grants for pattern in grant.namespaces]
-
-
-def in_words(given: Grant, before: Sequence[str]) -> str:
-    """The sentence for whoever granted `given`: where the role is held, and where no longer."""
-    lost = uncovered(before, given.namespaces)
-    gone = f", no longer in {' '.join(lost)}" if lost else ""
-    return f"{given.user.username} is {given.role} in {' '.join(given.namespaces)}{gone}."
-
-
 @transaction.atomic
 def revoke(*, user: User, role: str, by: User | None, source: str = Grant.Source.LOCAL) -> bool:
     """Take a role away; False when it was not held. Raises `Refused`, and `NotGranted` for the last admin.
@@ -199,11 +186,6 @@ def change_password(*, user: User, password: str, by: Actor | None = None) -> No
     user.set_password(password)
     user.save(update_fields=["password"])
     record(actor=by or Actor.of(user), verb="account.password", kind="account", key=user.username)
-
-
-def an_admin_remains() -> bool:
-    """Whether anybody who may sign in can grant roles."""
-    return Grant.objects.filter(role=Role.ADMIN, user__is_active=True, namespaces__contains=["*"]).exists()
 
 
 def _last_admin_gone(role: str) -> str:

@@ -9,7 +9,8 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
-from accounts.actions import NO_ADMIN, NotGranted, an_admin_remains, grant, held_here, in_words, revoke
+from accounts.actions import NotGranted, grant, revoke
+from accounts.grants import NO_ADMIN, an_admin_remains, held_here, in_words
 from accounts.models import User, is_reserved
 from accounts.roles import Role
 from audit.trail import Actor, record
