@@ -11,8 +11,9 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts import held
+from accounts.grants import NO_ADMIN, an_admin_remains
 from accounts.models import UNKNOWN, Grant, User
-from accounts.permissions import Refused, check, valid_pattern
+from accounts.permissions import Refused, check, uncovered, valid_pattern
 from accounts.roles import Role
 from audit.models import Event
 from audit.trail import Actor, record
@@ -114,7 +115,7 @@ def grant(
     if held and held.namespaces == patterns:
         return held
     values: dict[str, Any] = {"namespaces": patterns}
-    if held and set(held.namespaces) - set(patterns):
+    if held and uncovered(held.namespaces, patterns):
         values["created_at"] = timezone.now()  # what was taken away and comes back is a new right
     given, _ = Grant.objects.update_or_create(user=user, role=role, source=source, defaults=values)
     record(
@@ -124,13 +125,17 @@ def grant(
         key=user.username,
         before=before and {"role": role, **before},
         after={"role": role, "namespaces": patterns, "source": source},
+        note=_last_admin_gone(role),
     )
     return given
 
 
 @transaction.atomic
 def revoke(*, user: User, role: str, by: User | None, source: str = Grant.Source.LOCAL) -> bool:
-    """Take a role away; False when it was not held. Raises `Refused`, `NotGranted` for the last admin."""
+    """Take a role away; False when it was not held. Raises `Refused`, and `NotGranted` for the last admin.
+
+    The command line, a proxy and an identity provider (`by` is None) take it from the last admin, too; the event then says so.
+    """
     _check_may_change(by, user)
     if role not in Role.values:
         return False
@@ -147,6 +152,7 @@ def revoke(*, user: User, role: str, by: User | None, source: str = Grant.Source
         kind="account",
         key=user.username,
         before={"role": role, "namespaces": namespaces, "source": source},
+        note=_last_admin_gone(role),
     )
     return True
 
@@ -180,6 +186,10 @@ def change_password(*, user: User, password: str, by: Actor | None = None) -> No
     user.set_password(password)
     user.save(update_fields=["password"])
     record(actor=by or Actor.of(user), verb="account.password", kind="account", key=user.username)
+
+
+def _last_admin_gone(role: str) -> str:
+    return NO_ADMIN if role == Role.ADMIN and not an_admin_remains() else ""
 
 
 def _actor(by: User | None, source: str) -> Actor:

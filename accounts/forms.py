@@ -34,7 +34,8 @@ class GrantForm(forms.Form):
     namespaces = forms.CharField(
         initial="*",
         max_length=2000,
-        help_text="Namespace patterns, parted by spaces. * stands for any text, ? for one character.",
+        help_text="Namespace patterns, parted by spaces. * stands for any text, ? for one character. "
+        "They replace those in which the role is held already: name all of them.",
         widget=forms.TextInput(attrs={"spellcheck": "false", "autocapitalize": "none"}),
     )
 

@@ -22,8 +22,8 @@ def parse(entries: Iterable[str]) -> dict[str, Roles]:
     mapping: dict[str, Roles] = {}
     for entry in entries:
         group, equals, granted = entry.rpartition("=")
-        role, _, patterns = granted.partition("@")
-        namespaces = patterns.split("|") if patterns else ["*"]
+        role, at, patterns = granted.partition("@")
+        namespaces = patterns.split("|") if at else ["*"]
         if not equals or not group or role not in Role.values:
             raise BadMapping(
                 f"{entry!r} is not group=role or group=role@namespace|namespace, with a role of {', '.join(Role.values)}."

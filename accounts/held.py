@@ -59,6 +59,15 @@ def held(request: HttpRequest) -> HeldForm | None:
     return HeldForm(path=kept["path"], fields=[(name, value) for name, value in kept["fields"]])
 
 
+def note_sent(request: HttpRequest) -> None:
+    """This request is let through to its view: a form that waited for this address is on its way, and waits no more."""
+    if request.method != "POST":
+        return
+    form = held(request)
+    if form is not None and form.path == request.get_full_path():
+        drop(request)
+
+
 def drop(request: HttpRequest) -> None:
     """Forget the held form."""
     request.session.pop(_KEY, None)

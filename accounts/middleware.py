@@ -19,6 +19,7 @@ from accounts.actions import note_failed_sign_in, note_refusal, sign_in, sign_ou
 from accounts.addresses import client_address, peer, within
 from accounts.checks import check_proxy_sign_in
 from accounts.external import NotAdmitted, admit
+from accounts.groups import roles_for
 from accounts.models import Grant
 from accounts.permissions import Refused, can, why_not
 from accounts.redirects import page_of, to_sign_in
@@ -101,21 +102,25 @@ class ProxySignIn:
             return self.get_response(request)
         groups_key = header_key(settings.HOLDFAST_PROXY_GROUPS_HEADER)
         groups = [group.strip() for group in request.META.get(groups_key, "").split(",") if group.strip()]
-        if not self._is_current(request, name, groups):
+        # With what the groups give by the settings as they are now: a role that the mapping took away ends at once, too.
+        seen = [name, groups, sorted([role.value, names] for role, names in roles_for(groups).items())]
+        if not self._is_current(request, seen):
             try:
                 user = admit(
                     issuer="proxy", subject=name, username=name, groups=groups, source=Grant.Source.PROXY
                 )
             except NotAdmitted as refusal:
                 note_failed_sign_in(name, via="proxy", note=str(refusal))
-                return render(request, "accounts/refused.html", {"reason": str(refusal)}, status=403)
+                return render(
+                    request, "accounts/refused.html", {"reason": str(refusal), "noted": True}, status=403
+                )
             sign_in(request, user, via="proxy")
-            request.session["proxy_seen"] = [name, groups]
+            request.session["proxy_seen"] = seen
         return self.get_response(request)
 
     @staticmethod
-    def _is_current(request: HttpRequest, name: str, groups: list[str]) -> bool:
-        return request.user.is_authenticated and request.session.get("proxy_seen") == [name, groups]
+    def _is_current(request: HttpRequest, seen: list[Any]) -> bool:
+        return request.user.is_authenticated and request.session.get("proxy_seen") == seen
 
 
 class SessionLimits:
@@ -157,8 +162,8 @@ class SessionLimits:
 
 
 def _is_poll(request: HttpRequest) -> bool:
-    fragment = request.headers.get("HX-Request") == "true" and request.headers.get("HX-Boosted") != "true"
-    return fragment and request.method == "GET"
+    """Whether the page looks again by itself: htmx names what asked by its id. A filter that somebody types asks by htmx, too."""
+    return request.method == "GET" and request.headers.get("HX-Trigger", "").startswith("poll-")
 
 
 class Gate:
@@ -190,6 +195,7 @@ class Gate:
         permission = access.permission(request.method or "GET")
         if permission and not can(request.user, permission):
             return refuse(request, Refused(why_not(permission), permission=permission))
+        held.note_sent(request)  # its token was looked at before
         return None
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
@@ -206,4 +212,4 @@ class Gate:
 def refuse(request: HttpRequest, refusal: Refused) -> HttpResponse:
     """Record the refusal and say what is missing."""
     note_refusal(request, refusal.reason, permission=refusal.permission)
-    return render(request, "accounts/refused.html", {"reason": refusal.reason}, status=403)
+    return render(request, "accounts/refused.html", {"reason": refusal.reason, "noted": True}, status=403)

@@ -44,7 +44,7 @@ class Grant(models.Model):
     role = models.CharField(max_length=20, choices=Role.choices)
     namespaces = ArrayField(models.CharField(max_length=253), default=everywhere)
     source = models.CharField(max_length=10, choices=Source.choices, default=Source.LOCAL)
-    # Since when all of it holds without a gap: a grant that was revoked is made anew, one that lost a pattern begins anew.
+    # Since when all of it holds without a gap: a grant that was revoked is made anew, one that lost a pattern, and got none that covers it, begins anew.
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

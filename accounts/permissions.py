@@ -41,6 +41,18 @@ def matches(patterns: Iterable[str], namespace: str) -> bool:
     return any(re.fullmatch(as_regex(pattern), namespace, re.DOTALL) for pattern in patterns)
 
 
+def uncovered(before: Iterable[str], after: Iterable[str]) -> list[str]:
+    """The patterns of `before` that may match what no single pattern of `after` does: what was taken away."""
+    # A wildcard is matched by one that stands for at least as much; `?` is less than `*`.
+    wider = [
+        "".join(".*" if char == "*" else "[^*]" if char == "?" else re.escape(char) for char in pattern)
+        for pattern in after
+    ]
+    return sorted(
+        pattern for pattern in set(before) if not any(re.fullmatch(each, pattern) for each in wider)
+    )
+
+
 def grants_of(user: Person, *, fresh: bool = False) -> list[Grant]:
     """The grants that count for `user` now; none for nobody and for the deactivated.
 

@@ -56,30 +56,38 @@ def line_of(event: Event) -> bytes:
     return canonical(event.fields(), hash=event.hash) + b"\n"
 
 
-def export(target: Path, found: QuerySet[Event], *, filters: Filters, by: Actor) -> Written:
+def export(target: Path, found: QuerySet[Event], *, filters: Filters, scope: list[str], by: Actor) -> Written:
     """Write the events of `found`, oldest first, into the zip `target`, and record that they were exported."""
-    written, blocks = begin(found, filters=filters, by=by)
+    written, blocks = begin(found, filters=filters, scope=scope, by=by)
     with target.open("wb") as file:
         file.writelines(blocks)
     return written
 
 
-def begin(found: QuerySet[Event], *, filters: Filters, by: Actor) -> tuple[Written, Iterator[bytes]]:
+def begin(
+    found: QuerySet[Event], *, filters: Filters, scope: list[str], by: Actor
+) -> tuple[Written, Iterator[bytes]]:
     """Record that `found` is exported, and return the zip in blocks, with what will have been written at its end.
 
+    `found` is what `filters` leave of the events in `scope`, the namespace patterns of `listing.scope_of`; both are said in the export.
     The record comes first, so that nobody exports without a trace; it is not part of what it announces.
     """
     last = Event.objects.order_by("-sequence").values_list("sequence", flat=True).first() or 0
     chosen = {name: value for name, value in asdict(filters).items() if value}
     with transaction.atomic():
         record(
-            actor=by, verb="audit.export", kind="audit", key="trail", after={"filters": chosen, "up_to": last}
+            actor=by,
+            verb="audit.export",
+            kind="audit",
+            key="trail",
+            after={"filters": chosen, "scope": scope, "up_to": last},
         )
     heading = {
         "form": EXPORT_FORM,
         "exported_at": instant(datetime.now(UTC)),
         "exported_by": by.name,
         "filters": chosen,
+        "scope": scope,
     }
     written = Written()
     return written, _pack(found.filter(sequence__lte=last), heading, written)

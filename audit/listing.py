@@ -14,6 +14,8 @@ from accounts.permissions import patterns_for, visible
 from audit.models import Event
 
 PAGE_SIZE = 50
+LONGEST = 500  # characters of a filter: the longest object that an event names
+MOST_WORDS = 8  # each is a search of its own
 _PUNCTUATION = re.compile(r"[\s!\"#%&'()*+,\-./:;<=>?@\[\]^_`{|}~\\$\x00]+")
 
 
@@ -36,11 +38,16 @@ class Filters:
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> "Filters":
-        """From the query of a URL. Raises `BadFilter`."""
-        values = {
-            name: query.get(name, "").strip()[:200].replace("\x00", "") for name in cls.__dataclass_fields__
-        }
+        """From the query of a URL. Raises `BadFilter`, also for what is too long: cut, it would find more than was asked for."""
+        values = {name: query.get(name, "").strip().replace("\x00", "") for name in cls.__dataclass_fields__}
+        for name, value in values.items():
+            if len(value) > LONGEST:
+                raise BadFilter(f"{name}: {len(value)} characters are more than {LONGEST}. Write less.")
         filters = cls(**values)
+        if len(_words(filters.text)) > MOST_WORDS:
+            raise BadFilter(
+                f"text: {len(_words(filters.text))} words are more than {MOST_WORDS}; - . / and : part words, too. Name fewer."
+            )
         moment(filters.since, "since")
         moment(filters.until, "until", end=True)
         return filters
@@ -95,6 +102,12 @@ def readable(reader: User, permission: str = "audit.view") -> QuerySet[Event]:
     return found
 
 
+def scope_of(reader: User, permission: str) -> list[str]:
+    """The namespace patterns to which `readable` limits this person; `["*"]` alone is the whole trail."""
+    patterns = patterns_for(reader, permission)
+    return ["*"] if "*" in patterns else sorted(patterns)
+
+
 def matching(filters: Filters, reader: User, *, permission: str = "audit.view") -> QuerySet[Event]:
     """The events that fit, as far as `reader` may see them, or export them by `permission`."""
     found = readable(reader, permission)
@@ -113,11 +126,16 @@ def matching(filters: Filters, reader: User, *, permission: str = "audit.view") 
     return _with_words(found, filters.text)
 
 
+def _words(text: str) -> list[str]:
+    """The words of `text`, each once."""
+    return list(dict.fromkeys(word for word in _PUNCTUATION.split(text.lower()) if word))
+
+
 def _with_words(found: QuerySet[Event], text: str) -> QuerySet[Event]:
-    words = [word for word in _PUNCTUATION.split(text.lower()) if word][:8]
+    words = _words(text)
     if not words:
         return found
-    asked = " & ".join(f"'{word}':*" for word in words)  # the words hold no quote: it parts words
+    asked = " & ".join(f"'{word}':*" for word in words)  # they hold no quote: it parts words
     return found.filter(
         sequence__in=RawSQL(
             "SELECT sequence FROM audit_event WHERE audit_words(actor, verb, kind, key, namespace, note) @@ %s::tsquery",

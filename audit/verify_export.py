@@ -7,8 +7,8 @@
 
 Exit code 0: whole. 1: broken, and where. 2: this is not an export.
 
-What it proves: no event in the export was changed, none is missing inside an unbroken range, none was moved, the table (CSV) says the
-same as the lines (JSON Lines). What it cannot prove alone: that the whole chain was not written anew. For that,
+What it proves: no event in the export was changed, none is missing inside an unbroken range nor from the beginning of a whole
+trail, none was moved, the table (CSV) says the same as the lines (JSON Lines). What it cannot prove alone: that the whole chain was not written anew. For that,
 compare the last hash, which it prints, with a signed checkpoint that was kept elsewhere.
 """
 
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import IO, Any
 
 EVENT_FORM = "holdfast-audit-1"
-EXPORT_FORM = "holdfast-export-1"
+EXPORT_FORM = "holdfast-export-2"
 START = "0" * 64
 COLUMNS = (
     "sequence", "at", "actor", "role", "address", "request_id", "verb", "kind", "key",
@@ -104,10 +104,16 @@ def check_files(source: Source, manifest: dict[str, Any]) -> Iterator[str]:
         yield f"{name}: is in the zip more than once"
 
 
+def is_whole(manifest: dict[str, Any]) -> bool:
+    """Whether it claims to hold the whole trail: then no event may be missing, whatever else the manifest says."""
+    return manifest["scope"] == ["*"] and not manifest["filters"]
+
+
 def check_events(source: Source, manifest: dict[str, Any], expect: str | None) -> Iterator[str]:
     previous_sequence, previous_hash = 0, START
     count = 0
     met = expect is None
+    whole = is_whole(manifest)
     with source.open("events.jsonl") as file:
         for number, line in enumerate(file, start=1):
             try:
@@ -130,7 +136,7 @@ def check_events(source: Source, manifest: dict[str, Any], expect: str | None) -
             elif sequence == previous_sequence + 1:
                 if after != previous_hash:
                     yield f"event {sequence}: does not follow from the event before it"
-            elif manifest["unbroken"] and count:
+            elif (manifest["unbroken"] and count) or whole:
                 yield f"event {sequence}: events are missing before it"
             previous_sequence, previous_hash = sequence, event_hash
             met = met or event_hash == expect
@@ -206,14 +212,23 @@ def main() -> int:
     if problems:
         print(f"BROKEN: {len(problems)} problems")
         return 1
-    kind = "unbroken" if manifest["unbroken"] else "a selection: events between these are not part of it"
+    kind = (
+        "unbroken"
+        if manifest["unbroken"] or is_whole(manifest)
+        else "a selection: events between these are not part of it"
+    )
     print(
         "WHOLE: {} events, {} to {} ({})".format(manifest["count"], manifest["first"], manifest["last"], kind)
     )
     chosen = ", ".join(f"{name}={value}" for name, value in sorted(manifest["filters"].items()))
     print(
-        "exported by {} at {}, filters: {}".format(
-            manifest["exported_by"], manifest["exported_at"], chosen or "none"
+        "exported by {} at {}, filters: {}, of {}".format(
+            manifest["exported_by"],
+            manifest["exported_at"],
+            chosen or "none",
+            "the whole trail"
+            if manifest["scope"] == ["*"]
+            else "what its exporter may export, in the namespaces {}".format(" ".join(manifest["scope"])),
         )
     )
     print("last hash: {}".format(manifest["last_hash"]))

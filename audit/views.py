@@ -1,6 +1,7 @@
 """The audit trail for those who may read it."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
@@ -9,10 +10,9 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import needs
 from accounts.models import User
-from accounts.permissions import can
 from audit.canonical import instant
 from audit.exporting import WEB_LIMIT, begin
-from audit.listing import BadFilter, Filters, matching, page, readable
+from audit.listing import BadFilter, Filters, matching, page, readable, scope_of
 from audit.trail import Actor
 
 FIELDS = ("actor", "verb", "kind", "key", "namespace", "since", "until", "text")
@@ -23,10 +23,7 @@ FIELDS = ("actor", "verb", "kind", "key", "namespace", "since", "until", "text")
 def trail(request: HttpRequest) -> HttpResponse:
     """Events, newest first, as filtered by the URL."""
     reader = _reader(request)
-    shown = {
-        "may_export": can(reader, "audit.export"),
-        "values": {name: request.GET.get(name, "") for name in FIELDS},
-    }
+    shown = _frame(reader, request.GET)
     try:
         filters = Filters.of(request.GET)
         older_than, newer_than = (_sequence(request, name) for name in ("older_than", "newer_than"))
@@ -44,10 +41,20 @@ def trail(request: HttpRequest) -> HttpResponse:
             "page": found,
             "rows": [(event, instant(event.at)) for event in found.events],
             "query": query,
-            "filtered": bool(query),
-            "web_limit": WEB_LIMIT,
         },
     )
+
+
+def _frame(reader: User, asked: Mapping[str, str]) -> dict[str, object]:
+    """What the page says whatever it found: the filters, and what an export of them would hold."""
+    values = {name: asked.get(name, "").strip() for name in FIELDS}
+    scope = scope_of(reader, "audit.export")
+    return {
+        "may_export": bool(scope),
+        "export_scope": "" if scope == ["*"] else " ".join(scope),
+        "values": values,
+        "filtered": any(values.values()),
+    }
 
 
 def _sequence(request: HttpRequest, name: str) -> int | None:
@@ -86,7 +93,8 @@ def export_trail(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
     if found.order_by("sequence")[WEB_LIMIT : WEB_LIMIT + 1].exists():
         reason = f"That is more than {WEB_LIMIT:,} events. Narrow the filters, or run: python manage.py audit export --out DIR"
         return _not_exported(request, reason)
-    _, blocks = begin(found, filters=filters, by=Actor.of(request))
+    scope = scope_of(reader, "audit.export")
+    _, blocks = begin(found, filters=filters, scope=scope, by=Actor.of(request))
     name = f"holdfast-audit-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.zip"
     return StreamingHttpResponse(
         blocks,
@@ -96,10 +104,8 @@ def export_trail(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
 
 
 def _not_exported(request: HttpRequest, reason: str) -> HttpResponse:
-    values = {name: request.POST.get(name, "") for name in FIELDS}
-    return render(
-        request, "audit/trail.html", {"problem": reason, "values": values, "may_export": True}, status=422
-    )
+    shown = _frame(_reader(request), request.POST)
+    return render(request, "audit/trail.html", {**shown, "problem": reason}, status=422)
 
 
 def _reader(request: HttpRequest) -> User:

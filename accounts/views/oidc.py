@@ -69,4 +69,5 @@ def _refused(
         log.warning("Sign-in by OpenID Connect failed: %s: %s", type(cause).__name__, cause)
     if note:
         actions.note_failed_sign_in("", via="oidc", note=reason)
-    return render(request, "accounts/refused.html", {"reason": reason, "sign_in_again": True}, status=status)
+    shown = {"reason": reason, "sign_in_again": True, "noted": note}
+    return render(request, "accounts/refused.html", shown, status=status)

@@ -13,6 +13,7 @@ from accounts import actions
 from accounts.access import needs, signed_in
 from accounts.actions import NotGranted
 from accounts.forms import GrantForm, PasswordForm
+from accounts.grants import held_here, in_words
 from accounts.models import Grant, User
 from accounts.permissions import grants_of
 from accounts.roles import PERMISSIONS, ROLE_MEANINGS, ROLES, Role
@@ -68,6 +69,7 @@ def grant(request: HttpRequest, user_id: int) -> HttpResponse:
     form = GrantForm(request.POST)
     if not form.is_valid():
         return _person_page(request, subject, form, status=422)
+    before = held_here(subject, form.cleaned_data["role"])
     try:
         given = actions.grant(
             user=subject,
@@ -78,7 +80,7 @@ def grant(request: HttpRequest, user_id: int) -> HttpResponse:
     except NotGranted as problem:
         form.add_error(None, str(problem))
         return _person_page(request, subject, form, status=422)
-    messages.success(request, f"{subject.username} is {given.role} in {' '.join(given.namespaces)}.")
+    messages.success(request, in_words(given, before))
     return redirect_after_post(reverse("person", args=[subject.pk]))
 
 

@@ -144,13 +144,13 @@ def use(request: SignOffRequest, *, actor: Actor) -> None:
     """Marks an approved request as used, once, if it still holds; raises `Refused` otherwise. Called before release acts."""
     with transaction.atomic():
         locked = _lock(request)
-        if locked.state == Live.USED:
-            return
-        if locked.state != Live.APPROVED:
+        if locked.state not in {Live.APPROVED, Live.USED}:
             raise Refused(f"The sign-off does not hold: {locked.get_state_display().lower()}.")
-        reason = rules.why_void(locked)
+        reason = rules.unrecorded(locked) if locked.state == Live.USED else rules.why_void(locked)
         if reason:
             raise Refused(f"The sign-off no longer holds. {reason}")
+        if locked.state == Live.USED:
+            return
         SignOffRequest.objects.filter(pk=locked.pk).update(state=Live.USED, closed_at=timezone.now())
         givers = locked.decisions.exclude(kind=Decision.Kind.ASK).values_list("by_name", flat=True)
         _record(

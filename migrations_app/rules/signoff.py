@@ -140,6 +140,45 @@ def why_void(request: SignOffRequest) -> str:
         reason = _no_longer(decision, migration, barred)
         if reason:
             return reason
+    return unrecorded(request)
+
+
+def unrecorded(request: SignOffRequest) -> str:
+    """What the rows of a request claim and the trail does not bear out, or an empty string.
+
+    Rows can be changed by whoever writes into the database, the trail only by what acts: an approval counts if its event
+    follows the newest request and names what the request covers.
+    """
+    events = Event.objects.filter(
+        kind="migration", key=request.migration.reference, verb__startswith="signoff."
+    )
+    asked = events.filter(verb="signoff.request").order_by("-sequence").first()
+    if asked is None or (asked.after or {}).get("covers_digest") != request.covers_digest:
+        return "The audit trail has no such request."
+    since = [
+        (event.verb, event.actor)
+        for event in events.filter(sequence__gt=asked.sequence)
+        if event.verb == "signoff.void" or (event.after or {}).get("covers_digest") == request.covers_digest
+    ]
+    verbs = {verb for verb, _ in since}
+    if "signoff.void" in verbs:
+        return "The audit trail says that it was void already."
+    decisions = list(request.decisions.exclude(kind=Decision.Kind.ASK))
+    for decision in decisions:
+        if (f"signoff.{decision.kind}", decision.by_name) not in since:
+            return f"The audit trail has no such answer of {decision.by_name}."
+    if request.state not in {SignOffRequest.State.APPROVED, SignOffRequest.State.USED}:
+        return ""
+    kinds = [decision.kind for decision in decisions]
+    if "signoff.reject" in verbs:
+        return "The audit trail says that it was rejected."
+    if (
+        Decision.Kind.BREAK_GLASS not in kinds
+        and kinds.count(Decision.Kind.APPROVE) < request.approvals_needed
+    ):
+        return f"It was marked as approved with {kinds.count(Decision.Kind.APPROVE)} of {request.approvals_needed} approvals."
+    if request.state == SignOffRequest.State.USED and "signoff.use" not in verbs:
+        return "The audit trail does not say that it was used."
     return ""
 
 

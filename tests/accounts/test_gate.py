@@ -81,6 +81,7 @@ def test_reading_and_writing_may_need_different_permissions_and_refusals_are_rec
     response = browser.post("/two-sided/")
     assert response.status_code == 403
     assert b"you need the role operator" in response.content
+    assert b"The attempt is recorded." in response.content
     event = Event.objects.get()
     assert (event.verb, event.actor, event.key) == ("permission.refuse", "viewer", "/two-sided/")
     assert event.after == {"method": "POST", "permission": "protection.edit"}

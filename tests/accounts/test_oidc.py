@@ -67,6 +67,20 @@ def test_it_takes_roles_back_when_the_groups_go_but_leaves_those_granted_here(
     assert Event.objects.get(verb="role.revoke").before["role"] == "operator"
 
 
+def test_it_says_in_the_trail_that_it_took_the_role_from_the_last_admin(
+    provider: ProviderControl, settings: Any
+) -> None:
+    settings.HOLDFAST_GROUP_ROLES = ["roots=admin", "sre=operator"]
+    for subject, groups in (("u-1", "roots"), ("u-2", "roots"), ("u-2", "sre"), ("u-1", "sre")):
+        provider.next(sub=subject, preferred_username=f"name-of-{subject}", groups=groups)
+        enter(Client())
+    revoked = Event.objects.filter(verb="role.revoke").order_by("sequence")
+    assert [(event.key, "Nobody can grant" in event.note) for event in revoked] == [
+        ("name-of-u-2", False),
+        ("name-of-u-1", True),
+    ]
+
+
 def test_it_never_hands_an_account_to_another_subject(provider: ProviderControl) -> None:
     person("admin")
     provider.next(sub="u-evil", preferred_username="ADMIN", groups=[])
@@ -114,11 +128,13 @@ def test_a_callback_works_once_and_only_in_the_browser_that_asked(provider: Prov
 def test_a_callback_that_nobody_asked_for_leaves_no_event(provider: ProviderControl) -> None:
     provider.next(sub="u-1", preferred_username="somebody", groups=[])
     for _ in range(3):
-        assert Client().get("/sign-in/provider/callback/?state=x&code=y").status_code == 400
+        answer = Client().get("/sign-in/provider/callback/?state=x&code=y")
+        assert (answer.status_code, b"is recorded" in answer.content) == (400, False)
     assert not Event.objects.exists()
     ask(browser := Client())
-    for _ in range(3):
-        assert browser.get("/sign-in/provider/callback/?error=access_denied").status_code == 400
+    for nth in range(3):
+        answer = browser.get("/sign-in/provider/callback/?error=access_denied")
+        assert (answer.status_code, b"is recorded" in answer.content) == (400, nth == 0)
     assert Event.objects.get().verb == "session.refuse"
 
 

@@ -1,6 +1,7 @@
 """Granting and revoking roles."""
 
 import threading
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from django.test import Client
 from accounts import actions
 from accounts.actions import NotGranted
 from accounts.models import Grant, User
-from accounts.permissions import Refused, can, roles_of
+from accounts.permissions import Refused, can, roles_of, uncovered
 from accounts.roles import Role
 from audit.models import Event
 from tests.accounts.conftest import SignIn
@@ -110,6 +111,52 @@ def test_the_same_grant_twice_is_one_event(admin: User) -> None:
     for _ in range(2):
         actions.grant(user=viewer, role="operator", namespaces=["b", "a"], by=admin)
     assert Event.objects.filter(verb="role.grant").count() == 1
+
+
+def test_what_a_grant_replaces_is_said(browser: Client) -> None:
+    operator = person("operator", "team-a", "shared")
+    page = f"/people/{operator.pk}/"
+    assert b"They replace those in which the role is held already" in browser.get(page).content
+    said = browser.post(f"{page}grant/", {"role": "operator", "namespaces": "team-b shared"}, follow=True)
+    assert b"operator is operator in shared team-b, no longer in team-a." in said.content
+    said = browser.post(f"{page}grant/", {"role": "operator", "namespaces": "*"}, follow=True)
+    assert b"operator is operator in *." in said.content
+    out = StringIO()
+    call_command("person", "grant", "operator", "operator", "team-?", stdout=out)
+    assert out.getvalue() == "operator is operator in team-?, no longer in *.\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "lost"),
+    [
+        ("team-a team-b-*", "*", ""),
+        ("team-a", "team-?", ""),
+        ("team-?", "team-*", ""),
+        ("team-*", "team-?", "team-*"),
+        ("*", "?*", "*"),
+        ("team-a*", "team-*a", "team-a*"),
+        ("team-a-*", "team-*-* x", ""),
+        ("team-a team-b", "team-b", "team-a"),
+        ("*", "a b", "*"),
+    ],
+)
+def test_a_pattern_is_lost_unless_another_stands_for_as_much(before: str, after: str, lost: str) -> None:
+    assert uncovered(before.split(), after.split()) == lost.split()
+
+
+def test_the_command_line_warns_when_it_takes_the_last_admin_away(admin: User) -> None:
+    person("admin", name="admin2")
+    for name, change, warns in (
+        ("admin2", ["revoke", "admin2", "admin"], False),
+        ("admin", ["grant", "admin", "admin", "team-a"], True),
+        ("admin", ["grant", "admin", "admin"], False),
+        ("admin", ["revoke", "admin", "admin"], True),
+    ):
+        err = StringIO()
+        call_command("person", *change, stderr=err)
+        assert ("Nobody can grant roles now" in err.getvalue()) is warns, change
+        event = Event.objects.latest("sequence")
+        assert (event.key, "Nobody can grant" in event.note) == (name, warns)
 
 
 def revoking(by: User, other: User) -> None:

@@ -11,7 +11,7 @@ from django.test import Client, RequestFactory
 from accounts.addresses import client_address
 from accounts.checks import check_group_roles, check_oidc, check_proxy_sign_in
 from accounts.models import User
-from accounts.permissions import can
+from accounts.permissions import can, roles_of
 from audit.models import Event
 from tests.support.people import person
 
@@ -76,6 +76,21 @@ def test_a_change_of_person_groups_or_of_the_proxys_mind_counts_at_once() -> Non
     assert stolen.get("/account/").status_code == 302
 
 
+@pytest.mark.django_db
+@pytest.mark.usefixtures("proxied")
+def test_a_change_of_what_the_groups_give_counts_at_once(settings: Any) -> None:
+    browser = Client(REMOTE_ADDR=PROXY, **SOMEBODY)
+    browser.get("/account/")
+    settings.HOLDFAST_GROUP_ROLES = ["sre=viewer@team-a", "others=admin"]
+    browser.get("/account/")
+    user = User.objects.get(username="somebody")
+    assert roles_of(user) == ["viewer"] and not can(user, "migrations.view", "team-b")
+    for _ in range(2):
+        settings.HOLDFAST_GROUP_ROLES = ["sre=viewer@team-a", "others=viewer"]  # nothing of theirs
+        browser.get("/account/")
+    assert Event.objects.filter(verb="session.start").count() == 2
+
+
 @pytest.mark.usefixtures("proxied")
 @pytest.mark.parametrize("addresses", [[], ["0.0.0.0/0"], ["::/0"], ["proxy.example"]])
 def test_it_does_not_start_without_a_sensible_list_of_addresses(settings: Any, addresses: list[str]) -> None:
@@ -89,7 +104,7 @@ def test_settings_of_sign_in_are_checked(settings: Any) -> None:
     assert check_proxy_sign_in(None) == check_oidc(None) == check_group_roles(None) == []
     settings.HOLDFAST_OIDC_ISSUER, settings.HOLDFAST_TLS = "http://provider.example", True
     assert [problem.id for problem in check_oidc(None)] == ["accounts.E005", "accounts.E006"]
-    for entry in ["sre", "=operator", "sre=king", "sre=operator@A", "sre=operator@a||b"]:
+    for entry in ["sre", "=operator", "sre=king", "sre=operator@A", "sre=operator@a||b", "sre=operator@"]:
         settings.HOLDFAST_GROUP_ROLES = [entry]
         assert [problem.id for problem in check_group_roles(None)] == ["accounts.E004"], entry
 

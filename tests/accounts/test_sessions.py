@@ -3,6 +3,7 @@
 import re
 from datetime import timedelta
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from worker.app import app
 pytestmark = pytest.mark.django_db
 
 HTMX = {"HTTP_HX_REQUEST": "true", "HTTP_HX_CURRENT_URL": "http://testserver/account/?tab=2"}
+POLL = {**HTMX, "HTTP_HX_TRIGGER": "poll-5"}
 
 
 def age(browser: Client, **by: Any) -> None:
@@ -56,9 +58,25 @@ def test_it_lives_on_while_somebody_is_there(browser: Client) -> None:
 
 def test_a_page_that_polls_does_not_keep_it_alive(browser: Client) -> None:
     age(browser, seen_at=timedelta(minutes=59))
-    assert browser.get("/account/", **HTMX).status_code == 200
+    assert browser.get("/account/", **POLL).status_code == 200
+    assert timezone.now().timestamp() - browser.session["seen_at"] > 59 * 60
     age(browser, seen_at=timedelta(minutes=61))
-    assert browser.get("/account/", **HTMX)["HX-Redirect"]
+    assert browser.get("/account/", **POLL)["HX-Redirect"]
+
+
+def test_whoever_filters_is_there(browser: Client) -> None:
+    age(browser, seen_at=timedelta(minutes=59))
+    assert browser.get("/claims/?q=pho", **HTMX).status_code == 200
+    assert timezone.now().timestamp() - browser.session["seen_at"] < 60
+
+
+def test_whatever_asks_on_a_clock_is_called_a_poll(repository_root: Path) -> None:
+    """Otherwise a page that is left open keeps its session for ever."""
+    pages = sorted((repository_root / "templates").rglob("*.html"))
+    tags = [tag for page in pages for tag in re.findall(r"<[a-z][^<]*", page.read_text())]
+    clocks = [tag for tag in tags if re.search(r"hx-trigger=\"[^\"]*(every|load|revealed)", tag)]
+    assert clocks
+    assert [tag for tag in clocks if 'id="poll-' not in tag] == []
 
 
 def test_htmx_is_led_to_the_sign_in_and_back_to_the_page_not_the_fragment(browser: Client) -> None:
@@ -100,6 +118,24 @@ def test_what_was_typed_waits_and_can_be_sent_after_signing_in_again(
     assert typed(browser, path) == written
     assert browser.post("/held-form/")["Location"] is not None
     assert browser.get("/held-form/").status_code == 302
+
+
+def test_what_was_sent_from_there_waits_no_more(browser: Client) -> None:
+    viewer = person("viewer")
+    path, written = f"/people/{viewer.pk}/grant/", {"role": "operator", "namespaces": "team-a"}
+    age(browser, seen_at=timedelta(hours=2))
+    browser.post(path, written)
+    browser.post("/sign-in/", {"username": "admin", "password": PASSWORD, "next": "/held-form/"})
+    browser.post(f"/people/{viewer.pk}/revoke/", {"role": "auditor"})
+    assert typed(browser, path) == written, "another form was sent"
+    browser.handler.enforce_csrf_checks = True
+    browser.post(path, written)
+    assert typed(browser, path) == written, "it was not sent: it had no token"
+    browser.handler.enforce_csrf_checks = False
+    assert browser.post(path, written).status_code == 303
+    answer = browser.get("/held-form/")
+    assert answer.status_code == 302, "it says that nothing was changed"
+    assert Grant.objects.filter(user=viewer, role="operator").count() == 1
 
 
 def test_somebody_else_never_sees_what_was_typed(browser: Client) -> None:

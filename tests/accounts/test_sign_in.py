@@ -75,6 +75,9 @@ def test_it_locks_one_name_out_after_five_failures_even_for_the_right_password(c
     assert locked.status_code == 429
     assert locked["Retry-After"] == "900"
     assert b"Too many failed attempts" in locked.content
+    assert b"The lockout is recorded." in locked.content, (
+        "the attempt is not: only the first of them is an event"
+    )
     assert client.get("/account/").status_code == 302
     assert attempt(Client(), PASSWORD, username="viewer").status_code == 303
     assert attempt(Client(REMOTE_ADDR="203.0.113.9"), PASSWORD).status_code == 303

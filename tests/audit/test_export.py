@@ -17,7 +17,7 @@ from django.test import Client
 
 from accounts.models import Grant, User
 from audit.exporting import export
-from audit.listing import Filters, matching
+from audit.listing import Filters, matching, scope_of
 from audit.models import Event
 from audit.trail import Actor
 from audit.verify_export import COLUMNS
@@ -41,8 +41,9 @@ def unpacked(tmp_path: Path) -> Path:
     return unpack(tmp_path, Event.objects.all(), Filters())
 
 
-def unpack(place: Path, found: Any, filters: Filters) -> Path:
-    export(place / "export.zip", found, filters=filters, by=Actor("auditor", "auditor"))
+def unpack(place: Path, found: Any, filters: Filters, *scope: str) -> Path:
+    by = Actor("auditor", "auditor")
+    export(place / "export.zip", found, filters=filters, scope=list(scope) or ["*"], by=by)
     with zipfile.ZipFile(place / "export.zip") as archive:
         archive.extractall(place / "out")
     return place / "out"
@@ -192,6 +193,49 @@ def test_a_selection_verifies_as_a_selection(tmp_path: Path) -> None:
     assert json.loads((place / "manifest.json").read_text())["filters"] == {"namespace": "team-a"}
 
 
+def manifest_of(place: Path, **changed: Any) -> dict[str, Any]:
+    """The manifest, after `changed` was written into it."""
+    file = place / "manifest.json"
+    manifest = {**json.loads(file.read_text()), **changed}
+    file.write_text(json.dumps(manifest))
+    return manifest
+
+
+@pytest.mark.parametrize("name", ["one gone", "beginning gone"])
+def test_a_whole_trail_with_events_missing_does_not_pass_as_a_selection(unpacked: Path, name: str) -> None:
+    table = list(csv.reader(io.StringIO((unpacked / "events.csv").read_bytes().decode(), newline="")))
+    change, gone = TAMPERINGS[name][0], 3 if name == "one gone" else 1
+    lines(unpacked, change)
+    with (unpacked / "events.csv").open("w", newline="") as file:
+        csv.writer(file, quoting=csv.QUOTE_ALL).writerows(table[:gone] + table[gone + 1 :])
+    mend(unpacked)
+    manifest_of(unpacked, unbroken=False, count=4, first=2 if gone == 1 else 1)
+    code, said = verify(unpacked)
+    assert code == 1
+    assert f"event {gone + 1}: events are missing before it" in said
+    # Only by saying that it is no whole trail, which then shows.
+    manifest_of(unpacked, scope=["team-a"])
+    code, said = verify(unpacked)
+    assert (code, "in the namespaces team-a" in said) == (0, True), said
+
+
+def test_it_says_whose_view_of_the_trail_it_is(tmp_path: Path) -> None:
+    for number in range(6):
+        note(number, namespace="team-a" if number % 2 else "team-b")
+    limited = person("auditor", "team-a", "shared-*")
+    place = unpack(tmp_path, matching(Filters(), limited), Filters(), *scope_of(limited, "audit.export"))
+    code, said = verify(place)
+    assert code == 0
+    assert "filters: none, of what its exporter may export, in the namespaces shared-* team-a" in said
+    assert manifest_of(place)["scope"] == ["shared-*", "team-a"]
+    assert Event.objects.get(verb="audit.export").after["scope"] == ["shared-*", "team-a"]
+
+
+def test_the_whole_trail_is_said_to_be_the_whole_trail(unpacked: Path) -> None:
+    assert "filters: none, of the whole trail" in verify(unpacked)[1]
+    assert Event.objects.get(verb="audit.export").after["scope"] == ["*"]
+
+
 def ask(user: User, **filters: str) -> Any:
     browser = Client()
     browser.force_login(user)
@@ -219,8 +263,14 @@ def test_what_one_may_read_but_not_export_is_not_exported() -> None:
     for namespace in ("team-a", "team-b"):
         note(1, key=f"of-{namespace}", namespace=namespace)
     assert matching(Filters(), user).count() == 2
+    browser = Client()
+    browser.force_login(user)
+    page = browser.get("/audit/").content.decode()
+    assert "The events that you may export (team-a), not the whole trail," in page
+    assert "Export all events" not in page
     archive = zipfile.ZipFile(io.BytesIO(b"".join(ask(user).streaming_content)))
     assert [json.loads(line)["key"] for line in archive.read("events.jsonl").splitlines()] == ["of-team-a"]
+    assert json.loads(archive.read("manifest.json"))["scope"] == ["team-a"]
 
 
 def test_nobody_exports_without_an_event() -> None:
@@ -241,4 +291,5 @@ def test_the_command_exports_the_whole_trail(tmp_path: Path) -> None:
     call_command("audit", "export", "--out", str(tmp_path / "new"))
     (file,) = (tmp_path / "new").iterdir()
     with zipfile.ZipFile(file) as archive:
-        assert json.loads(archive.read("manifest.json"))["count"] == 1
+        manifest = json.loads(archive.read("manifest.json"))
+        assert (manifest["count"], manifest["scope"]) == (1, ["*"])

@@ -76,7 +76,7 @@ def test_a_day_as_end_includes_that_day(browser: Client) -> None:
 @pytest.mark.parametrize(
     "query",
     ["since=yesterday", "until=2026-99-99", "until=9999-12-31", "older_than=x", "newer_than=-1", "older_than=" + "9" * 40,
-     "older_than=%C2%B2", "since=2026-01-31T25:00"],
+     "older_than=%C2%B2", "since=2026-01-31T25:00", "key=" + "k" * 501, "text=a+b+c-d.e+f+g+h+i"],
 )  # fmt: skip
 def test_a_filter_that_cannot_be_read_is_said_so_and_kept(browser: Client, query: str) -> None:
     note(1)
@@ -85,7 +85,17 @@ def test_a_filter_that_cannot_be_read_is_said_so_and_kept(browser: Client, query
     assert b'role="alert"' in answer.content
 
 
-@pytest.mark.parametrize("text", ["'", "\\", "a" * 5000, "\u202e", "&|!():*<->", "' & '", "\n\x00", "🦆"])
+def test_a_filter_at_its_longest_counts_as_a_whole(browser: Client) -> None:
+    long, other = (
+        note(1, key="k" * 499 + "a", note="a b c d e f g h"),
+        note(2, key="k" * 499 + "b", note="a b c d e f g"),
+    )
+    assert shown(browser.get("/audit/?key=" + long.key)) == [long.sequence]
+    assert shown(browser.get("/audit/?text=a+b+c+d+e+f+g+h+a")) == [long.sequence]
+    assert shown(browser.get("/audit/?text=a+b+c+d+e+f+g")) == [other.sequence, long.sequence]
+
+
+@pytest.mark.parametrize("text", ["'", "\\", "a" * 500, "\u202e", "&|!():*<->", "' & '", "\n\x00", "🦆"])
 def test_odd_words_find_nothing_and_break_nothing(browser: Client, text: str) -> None:
     note(1)
     assert browser.get("/audit/", {"text": text, "verb": text, "actor": text}).status_code == 200

@@ -232,6 +232,7 @@ def test_a_role_in_more_namespaces_or_once_more_leaves_the_approval(operator: Us
     Grant.objects.filter(user=approver).update(namespaces=["media", "photos"])
     decide(request, approver)
     actions.grant(user=approver, role="approver", namespaces=["media", "photos", "shop"], by=None)
+    actions.grant(user=approver, role="approver", namespaces=["*"], by=None)
     actions.grant(user=approver, role="viewer", namespaces=["*"], by=None)
     signing.use(request, actor=WORKER)
     assert state_of(request) == "used"

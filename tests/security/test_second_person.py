@@ -1,6 +1,8 @@
 """Ways round the second person, each of which must end in a refusal."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +22,8 @@ from migrations_app.states import State
 from tests.migrations_app.making import WORKER, asked, at_sign_off
 from tests.support.audit import assert_audited
 from tests.support.people import person
+from worker.outcomes import GoBack
+from worker.steps.release import signature
 
 pytestmark = pytest.mark.django_db
 
@@ -187,3 +191,116 @@ def test_the_page_shows_what_people_did_whatever_they_are_called(operator: User)
     browser.force_login(person("approver"))
     page = browser.get(f"/migrations/{migration.reference}/sign-off/").content.decode()
     assert "system:somebody" in page and "system:worker" not in page
+
+
+def by_hand(request: SignOffRequest, **columns: Any) -> None:
+    SignOffRequest.objects.filter(pk=request.pk).update(**columns)
+
+
+def row(request: SignOffRequest, name: str, kind: Decision.Kind = Decision.Kind.APPROVE) -> None:
+    """A decision that nobody made."""
+    Decision.objects.create(
+        request=request,
+        kind=kind,
+        by=User.objects.get(username=name),
+        by_name=name,
+        covers_digest=request.covers_digest,
+    )
+
+
+def nobody_approved(request: SignOffRequest) -> None:
+    """The state alone."""
+
+
+def half_approved(request: SignOffRequest) -> None:
+    approve(request, User.objects.get(username="approver"))
+
+
+def row_by_hand(request: SignOffRequest) -> None:
+    row(request, "approver")
+    row(request, "approver2")
+
+
+def glass_by_hand(request: SignOffRequest) -> None:
+    row(request, "admin", Decision.Kind.BREAK_GLASS)
+
+
+def one_row_by_hand(request: SignOffRequest) -> None:
+    half_approved(request)
+    row(request, "approver2")
+
+
+def earlier_request(request: SignOffRequest) -> None:
+    """Both approved an earlier request about just the same, which is void since."""
+    for name in ("approver", "approver2"):
+        approve(request, User.objects.get(username=name))
+    signing.withdraw(request, "The source is in use again.", actor=WORKER)
+    newest = asked(request.migration)
+    assert newest.covers_digest == request.covers_digest
+    row_by_hand(newest)
+
+
+def void_since(request: SignOffRequest) -> None:
+    for name in ("approver", "approver2"):
+        approve(request, User.objects.get(username=name))
+    signing.withdraw(request, "The source is in use again.", actor=WORKER)
+
+
+@pytest.mark.parametrize("state", ["approved", "used"])
+@pytest.mark.parametrize(
+    "forge",
+    [
+        nobody_approved,
+        half_approved,
+        row_by_hand,
+        glass_by_hand,
+        one_row_by_hand,
+        earlier_request,
+        void_since,
+    ],
+)
+def test_an_approval_written_into_the_database_releases_nothing(
+    operator: User, settings: Any, forge: Callable[[SignOffRequest], None], state: str
+) -> None:
+    settings.HOLDFAST_APPROVALS, settings.HOLDFAST_BREAK_GLASS = [("*", 2)], True
+    for role, name in (("approver", "approver"), ("approver", "approver2"), ("admin", "admin")):
+        person(role, name=name)
+    migration = at_sign_off(operator)
+    forge(asked(migration))
+    request = migration.sign_off_requests.latest("id")
+    by_hand(request, state=state)
+    with pytest.raises(Refused, match="no longer holds"):
+        signing.use(request, actor=WORKER)
+    context: Any = SimpleNamespace(migration=migration)
+    assert isinstance(signature.check(context), GoBack)
+    assert not Event.objects.filter(verb="signoff.use").exists()
+
+
+def test_a_row_by_hand_does_not_complete_the_approval_of_somebody_else(operator: User, settings: Any) -> None:
+    settings.HOLDFAST_APPROVALS = [("*", 2)]
+    request = asked(at_sign_off(operator))
+    person("approver", name="approver2")
+    row(request, "approver2")
+    with pytest.raises(Refused, match="no such answer of approver2"):
+        approve(request, person("approver"))
+    assert SignOffRequest.objects.get(pk=request.pk).state == "void"
+
+
+def test_an_approved_request_marked_as_used_by_hand_is_not_taken_for_used(operator: User) -> None:
+    request = asked(at_sign_off(operator))
+    approve(request, person("approver"))
+    by_hand(request, state="used", expires_at=timezone.now() - timedelta(days=1))
+    context: Any = SimpleNamespace(migration=request.migration)
+    assert isinstance(signature.check(context), GoBack)
+
+
+def test_what_was_approved_and_used_stays_used(operator: User) -> None:
+    request = asked(at_sign_off(operator))
+    approve(request, person("approver"))
+    context: Any = SimpleNamespace(migration=request.migration)
+    assert signature.check(context) is None
+    signing.use(request, actor=WORKER)
+    by_hand(request, expires_at=timezone.now() - timedelta(days=1))
+    assert signature.check(context) is None
+    signing.use(request, actor=WORKER)
+    assert Event.objects.filter(verb="signoff.use").count() == 1

@@ -456,4 +456,4 @@ def withdraw_change() -> Action:
 @case("audit.exporting.begin")
 def export_trail() -> Action:
     auditor = person("auditor")
-    return lambda: begin(Event.objects.all(), filters=Filters(), by=Actor.of(auditor))
+    return lambda: begin(Event.objects.all(), filters=Filters(), scope=["*"], by=Actor.of(auditor))

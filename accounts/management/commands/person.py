@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from accounts.actions import NotGranted, grant, revoke
+from accounts.grants import NO_ADMIN, an_admin_remains, held_here, in_words
 from accounts.models import User, is_reserved
 from accounts.roles import Role
 from audit.trail import Actor, record
@@ -30,7 +31,10 @@ class Command(BaseCommand):
             change.add_argument("role", choices=Role.values)
             if verb == "grant":
                 change.add_argument(
-                    "namespaces", nargs="*", default=["*"], help="patterns; all namespaces when none is given"
+                    "namespaces",
+                    nargs="*",
+                    default=["*"],
+                    help="patterns, instead of those held; all namespaces when none is given",
                 )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -43,10 +47,11 @@ class Command(BaseCommand):
             )
         try:
             if options["verb"] == "grant":
+                before = held_here(user, options["role"])
                 given = grant(
                     user=user, role=options["role"], namespaces=options["namespaces"] or ["*"], by=None
                 )
-                self.stdout.write(f"{user.username} is {given.role} in {' '.join(given.namespaces)}.")
+                self.stdout.write(in_words(given, before))
             else:
                 gone = revoke(user=user, role=options["role"], by=None)
                 self.stdout.write(
@@ -54,6 +59,8 @@ class Command(BaseCommand):
                 )
         except NotGranted as problem:
             raise CommandError(str(problem)) from problem
+        if not an_admin_remains():
+            self.stderr.write(f"WARNING: {NO_ADMIN}")
 
     def _add(self, name: str) -> None:
         if User.objects.filter(username__iexact=name).exists():

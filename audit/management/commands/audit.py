@@ -78,7 +78,9 @@ class Command(BaseCommand):
         now = datetime.now(UTC)
         directory.mkdir(parents=True, exist_ok=True)
         target = directory / f"holdfast-audit-{now:%Y%m%dT%H%M%SZ}.zip"
-        written = export(target, Event.objects.all(), filters=Filters(), by=Actor.system("command line"))
+        written = export(
+            target, Event.objects.all(), filters=Filters(), scope=["*"], by=Actor.system("command line")
+        )
         self.stdout.write(
             f"{target}: {written.count} events. Verify it: python3 verify_export.py {target.name}"
         )

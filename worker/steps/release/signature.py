@@ -3,7 +3,7 @@
 from migrations_app.actions import signing
 from migrations_app.models import SignOffRequest
 from migrations_app.problems import Refused
-from migrations_app.rules.signoff import why_void
+from migrations_app.rules.signoff import unrecorded, why_void
 from worker.context import WORKER, Context
 from worker.outcomes import GoBack, Outcome
 
@@ -11,13 +11,11 @@ Live = SignOffRequest.State
 
 
 def check(context: Context) -> Outcome | None:
-    """None while the newest sign-off is approved and holds, or was used already."""
+    """None while the newest sign-off is approved and holds, or was used already, as the trail has it."""
     request = _newest(context)
-    if request is not None and request.state == Live.USED:
-        return None
-    if request is None or request.state != Live.APPROVED:
+    if request is None or request.state not in {Live.APPROVED, Live.USED}:
         return GoBack("sign-off", "There is no approved sign-off.")
-    reason = why_void(request)
+    reason = unrecorded(request) if request.state == Live.USED else why_void(request)
     if reason:
         signing.withdraw(request, reason, actor=WORKER)
         return GoBack("sign-off", f"The sign-off no longer holds. {reason}")
