@@ -44,7 +44,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--kubeconfig", type=Path, help="where to write the kubeconfig (default: DIR/kubeconfig)"
     )
-    parser.add_argument("--scenario", default="none", help="what to seed at the first start: demo, small or none")
+    parser.add_argument(
+        "--scenario", default="none", help="what to seed at the first start: demo, small or none"
+    )
     parser.add_argument("--only-api", action="store_true", help="the API server alone, without controllers")
     parser.add_argument(
         "--without", action="append", default=[], choices=_SERVICES, help="leave out a group of controllers"
