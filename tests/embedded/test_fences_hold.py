@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from sandbox.client import ApiError, Client, Object
-from sandbox.kinds import CONFIG_MAPS, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS
+from sandbox.kinds import CONFIG_MAPS, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, Resource
 from tests.contract.place import Place, new_place
 from tests.support.cluster_process import Sandbox
 
@@ -19,22 +19,33 @@ EVERYWHERE = ("namespace.yaml", "accounts.yaml", "rbac.yaml", "admission.yaml")
 
 @pytest.fixture(scope="module")
 def admin(sandbox: Sandbox, repository_root: Path) -> Iterator[Client]:
-    """An administrator, who has applied what holds everywhere."""
+    """An administrator, who has applied what holds everywhere. Other tests of this process meet nothing of it."""
+    made: list[tuple[Resource, str]] = []
     with Client.from_kubeconfig(sandbox.kubeconfig, field_manager="installer") as client:
         for file in EVERYWHERE:
-            install(client, repository_root / "deploy/kubernetes" / file)
+            made += install(client, repository_root / "deploy/kubernetes" / file)
         yield client
+        for resource, name in reversed(made):
+            # The roles were there before; what is in the namespace goes with it.
+            if resource.kind != "ClusterRole" and not resource.namespaced:
+                client.delete(resource, name)
 
 
-def install(client: Client, file: Path, namespace: str = "") -> None:
+def install(
+    client: Client, file: Path, namespace: str = "", *, dry_run: bool = False
+) -> list[tuple[Resource, str]]:
+    """Applies a file, what has no namespace to `namespace`; the resource and name of each object."""
+    made = []
     for body in yaml.safe_load_all(file.read_text()):
         # The sandbox's own identities are bound under the same names already.
         if body["kind"] == "ClusterRoleBinding":
             body["metadata"]["name"] += "-installed"
         resource = client.mapping(body["apiVersion"], body["kind"])
-        if namespace:
-            body["metadata"]["namespace"] = namespace
-        client.apply(resource, body, force=True)
+        if namespace and resource.namespaced:
+            body["metadata"].setdefault("namespace", namespace)
+        client.apply(resource, body, force=True, dry_run=dry_run)
+        made.append((resource, str(body["metadata"]["name"])))
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +142,22 @@ def test_the_worker_changes_of_a_volume_what_a_migration_needs(place: Place, as_
         ({"metadata": {"finalizers": None}}, "no finalizer"),
     ):
         assert complaint in refusal(lambda change=change: worker.patch(PERSISTENT_VOLUMES, name, change))  # type: ignore[misc]
+
+
+def test_the_pods_of_holdfast_are_admitted_to_their_namespace(admin: Client, repository_root: Path) -> None:
+    """It enforces Pod Security level restricted, which refuses pods, not the Deployments that make them."""
+    admitted = []
+    for body in yaml.safe_load_all((repository_root / "deploy/kubernetes/apps.yaml").read_text()):
+        resource = admin.mapping(body["apiVersion"], body["kind"])
+        admin.apply(resource, deepcopy(body), force=True, dry_run=True)
+        if "template" in body["spec"]:
+            name = body["metadata"]["name"]
+            pod: Object = {"metadata": {"name": name}, "spec": body["spec"]["template"]["spec"]}
+            admin.create(PODS, pod, "holdfast", dry_run=True)
+            admitted.append(name)
+    assert len(admitted) == 5
+
+
+@pytest.mark.parametrize("file", ["settings.yaml", "kyverno.yaml", "enrol-flux.yaml"])
+def test_the_other_files_are_accepted(place: Place, repository_root: Path, file: str) -> None:
+    install(place.client, repository_root / "deploy/kubernetes" / file, place.namespace, dry_run=True)
