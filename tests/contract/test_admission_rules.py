@@ -1,15 +1,17 @@
 """What the rules of webhooks and policies may say, and that those of deploy/ say nothing else."""
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import yaml
 
 from sandbox.client import ApiError, Object
-from sandbox.kinds import VALIDATING_WEBHOOK_CONFIGURATIONS
+from sandbox.kinds import PERSISTENT_VOLUME_CLAIMS, VALIDATING_WEBHOOK_CONFIGURATIONS
 from tests.contract.place import Place
-from tests.contract.test_api_admission import BINDINGS, POLICIES, RULE
+from tests.contract.test_api_admission import BINDINGS, POLICIES, RULE, denial
 
 pytestmark = pytest.mark.contract
 
@@ -106,3 +108,45 @@ def test_a_policy_is_about_something_and_asks_for_something(
     place: Place, change: Object, complaint: str
 ) -> None:
     assert complaint in refusal(place, policy(**change))
+
+
+@pytest.mark.parametrize(
+    ("resources", "covered"),
+    [
+        (["*/*"], True),
+        (["*"], True),
+        (["persistentvolumeclaims/*"], True),
+        (["*/status"], False),
+        (["persistentvolumeclaims/status"], False),
+    ],
+)
+def test_a_wildcard_for_subresources_covers_the_resource_itself(
+    place: Place, resources: list[str], covered: bool
+) -> None:
+    place.claim("data", storageClassName="no-such-class")
+    found = policy_with(resources=resources)
+    found["spec"]["validations"] = [{"expression": "false", "message": "all of these"}]
+    with bound(place, found):
+        if covered:
+            assert "all of these" in denial(place).message
+        else:
+            place.client.delete(PERSISTENT_VOLUME_CLAIMS, "data", place.namespace, dry_run=True)
+
+
+@contextmanager
+def bound(place: Place, found: Object) -> Iterator[None]:
+    """The policy in the test's namespace alone."""
+    found_name = found["metadata"]["name"]
+    selector = {"matchLabels": {"kubernetes.io/metadata.name": place.namespace}}
+    spec = {
+        "policyName": found_name,
+        "validationActions": ["Deny"],
+        "matchResources": {"namespaceSelector": selector},
+    }
+    place.client.create(POLICIES, found)
+    place.client.create(BINDINGS, {"metadata": {"name": found_name}, "spec": spec})
+    try:
+        yield
+    finally:
+        place.client.delete(BINDINGS, found_name)
+        place.client.delete(POLICIES, found_name)
