@@ -8,5 +8,7 @@ class AuditConfig(AppConfig):
 
     def ready(self) -> None:
         from audit.grants import grant
+        from audit.triggers import set_anew
 
         post_migrate.connect(grant, sender=self, dispatch_uid="audit.grants")
+        post_migrate.connect(set_anew, sender=self, dispatch_uid="audit.triggers")

@@ -49,6 +49,22 @@ def write() -> str | None:
     return line
 
 
+def say_at_start() -> None:
+    """Log whether checkpoints will be written: without a key nothing else would ever tell."""
+    if not settings.HOLDFAST_AUDIT_KEY_FILE:
+        log.warning(
+            "no audit checkpoints are written: HOLDFAST_AUDIT_KEY_FILE is not set."
+            " Without them the end of the trail can be cut off unseen (docs/how-to/run-for-real.md)"
+        )
+        return
+    try:
+        private_key(Path(settings.HOLDFAST_AUDIT_KEY_FILE))
+    except KeyProblem as problem:
+        log.error("no audit checkpoints are written: %s", problem)
+    else:
+        log.info("audit checkpoints are written every %s minutes", settings.HOLDFAST_AUDIT_CHECKPOINT_MINUTES)
+
+
 def signed_line(key: Ed25519PrivateKey, *, sequence: int, hash_: str, at: datetime) -> str:
     """One checkpoint as its JSON line, without the line end."""
     body = {"at": instant(at), "form": FORM, "hash": hash_, "sequence": sequence}

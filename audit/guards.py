@@ -2,7 +2,7 @@
 
 from django.db import connection
 
-TRIGGERS = ("audit_event_in_order", "audit_event_no_change", "audit_event_no_truncate")
+from audit.triggers import TRIGGERS
 
 
 def open_doors() -> list[str]:

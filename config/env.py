@@ -2,9 +2,11 @@
 
 import os
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import Conninfo
 
 
 def text(name: str, default: str | None = None) -> str:
@@ -43,28 +45,59 @@ def path(name: str, default: Path) -> Path:
     return Path(os.environ.get(name) or default).absolute()
 
 
-def database(url: str) -> dict[str, object]:
-    """Django's database dictionary for a `postgresql://` URL.
+# Waiting for ever for a lock, or in a forgotten transaction, would stop everybody else.
+_TIMEOUTS = "-c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
 
-    A `host` query parameter names a directory with a Unix socket, as libpq has it.
+
+def database(url: str, name: str = "HOLDFAST_DATABASE_URL") -> dict[str, object]:
+    """Django's database dictionary for the `postgresql://` URL of variable `name`, read by libpq itself: what it means to psql, it means here.
+
+    Every parameter of libpq counts (sslmode, sslrootcert, target_session_attrs ...); none is ignored.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in {"postgres", "postgresql"}:
-        raise ImproperlyConfigured(
-            "HOLDFAST_DATABASE_URL must begin with postgresql://. Holdfast runs on PostgreSQL only."
-        )
-    query = dict(pair.split("=", 1) for pair in parts.query.split("&") if "=" in pair)
+    found = _of_libpq(url, name)
+    options = {key: value for key, value in found.items() if key not in _OF_DJANGO}
+    options["options"] = f"{_TIMEOUTS} {found['options']}" if found.get("options") else _TIMEOUTS
     return {
         "ENGINE": "django.db.backends.postgresql",
-        "NAME": unquote(parts.path.lstrip("/")) or "holdfast",
-        "USER": unquote(parts.username or ""),
-        "PASSWORD": unquote(parts.password or ""),
-        "HOST": unquote(query.get("host", "")) or parts.hostname or "",
-        "PORT": str(parts.port or unquote(query.get("port", ""))),
+        "NAME": found.get("dbname") or ("" if "service" in found else "holdfast"),
+        "USER": found.get("user", ""),
+        "PASSWORD": found.get("password", ""),
+        "HOST": found.get("host", ""),
+        "PORT": found.get("port", ""),
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"options": "-c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"},
+        "OPTIONS": options,
     }
+
+
+_OF_DJANGO = {"dbname", "user", "password", "host", "port"}
+_UNREADABLE = (
+    "cannot be read. It is postgresql://USER:PASSWORD@HOST:PORT/NAME?PARAMETER=VALUE,"
+    " where in a user, password or value every character but letters, digits and -._~ is written as %XX (@ is %40)."
+)
+
+
+def _of_libpq(url: str, name: str) -> dict[str, str]:
+    """The parameters in the URL. The errors name no part of it that may be a password."""
+    if not url.startswith(("postgres://", "postgresql://")):
+        raise ImproperlyConfigured(f"{name} must begin with postgresql://. Holdfast runs on PostgreSQL only.")
+    try:
+        found = {key: str(value) for key, value in conninfo_to_dict(url).items() if value is not None}
+    except (ProgrammingError, UnicodeDecodeError):
+        known = {each.keyword.decode() for each in Conninfo.get_defaults()}
+        # After the last @, since a password may hold a question mark.
+        for pair in url.rpartition("@")[2].partition("?")[2].split("&"):
+            key = pair.partition("=")[0]
+            if key.isidentifier() and key not in known:
+                raise ImproperlyConfigured(
+                    f"{name} has the parameter {key!r}, which this PostgreSQL client (libpq) does not know."
+                    " Correct its name, or remove it."
+                ) from None
+        raise ImproperlyConfigured(f"{name} {_UNREADABLE}") from None
+    # A password with an @ or a / ends up in the name of the host or of the database.
+    if "@" in found.get("host", "") or not set(found.get("port", "")) <= set("0123456789,"):
+        raise ImproperlyConfigured(f"{name} {_UNREADABLE}")
+    return found
 
 
 def numbered_patterns(name: str, default: str) -> list[tuple[str, int]]:

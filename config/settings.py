@@ -36,7 +36,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "config.health.HostCheck",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -76,7 +76,7 @@ DATABASES = {"default": env.database(env.text("HOLDFAST_DATABASE_URL", "postgres
 if env.words(
     "HOLDFAST_DATABASE_OWNER_URL"
 ):  # `manage.py migrate --database owner`; the web and the workers never have it
-    DATABASES["owner"] = env.database(env.text("HOLDFAST_DATABASE_OWNER_URL"))
+    DATABASES["owner"] = env.database(env.text("HOLDFAST_DATABASE_OWNER_URL"), "HOLDFAST_DATABASE_OWNER_URL")
 HOLDFAST_DATABASE_APP_ROLE = env.text("HOLDFAST_DATABASE_APP_ROLE", "holdfast_app")
 REDIS_URL = env.text("HOLDFAST_REDIS_URL", "redis://127.0.0.1:6379/0")
 HOLDFAST_REDIS_PREFIX = env.text("HOLDFAST_REDIS_PREFIX", "holdfast:")

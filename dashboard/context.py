@@ -36,7 +36,9 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return {"places": [], "clusters": [], "my_roles": []}
-    return {"places": _places(request), "clusters": list(Cluster.objects.all()), "my_roles": roles_of(user)}
+    # Whoever has no role sees their own account, and not even what the clusters are called.
+    clusters = list(Cluster.objects.all()) if can(user, "claims.view") else []
+    return {"places": _places(request), "clusters": clusters, "my_roles": roles_of(user)}
 
 
 def _places(request: HttpRequest) -> list[Place]:

@@ -6,6 +6,7 @@ So Holdfast's own secrets are none of them: with the key of the database or of t
 import os
 import posixpath
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from django.conf import settings
 
@@ -45,8 +46,12 @@ def _is_own(name: str) -> bool:
 
 
 def _own_files() -> list[str]:
-    """The audit trail's key (whose directory Git tokens may share), the kubeconfig with all beside it, and the worker's data."""
+    """The audit trail's key (whose directory Git tokens may share), the kubeconfig with all beside it, the worker's data, and the
+    files that open the database."""
     places = [str(settings.HOLDFAST_DATA)]
+    for database in settings.DATABASES.values():
+        options: Any = database.get("OPTIONS") or {}
+        places += [options[name] for name in ("sslkey", "passfile") if options.get(name)]
     if settings.HOLDFAST_AUDIT_KEY_FILE:
         places.append(settings.HOLDFAST_AUDIT_KEY_FILE)
     if settings.HOLDFAST_KUBECONFIG:

@@ -1,6 +1,6 @@
 """Starts the sandbox: the API server in this process, each group of controllers in a child process.
 
-    python -m sandbox --data DIR [--port 0] [--kubeconfig FILE] [--scenario demo|none] [--only-api]
+    python -m sandbox --data DIR [--port 0] [--kubeconfig FILE] [--scenario demo|small|none] [--only-api]
 
 Prints one JSON line with url and kubeconfig when the API answers and a scenario, if any, is in place.
 """
@@ -44,7 +44,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--kubeconfig", type=Path, help="where to write the kubeconfig (default: DIR/kubeconfig)"
     )
-    parser.add_argument("--scenario", default="none", help="what to seed at the first start: demo or none")
+    parser.add_argument(
+        "--scenario", default="none", help="what to seed at the first start: demo, small or none"
+    )
     parser.add_argument("--only-api", action="store_true", help="the API server alone, without controllers")
     parser.add_argument(
         "--without", action="append", default=[], choices=_SERVICES, help="leave out a group of controllers"

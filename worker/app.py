@@ -13,7 +13,7 @@ import logging.config
 import os
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -99,3 +99,10 @@ def _log_as_the_web_does(**_: object) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     if settings.LOGGING:
         logging.config.dictConfig(settings.LOGGING)
+
+
+@worker_ready.connect  # type: ignore[untyped-decorator]
+def _say_what_it_signs(**_: object) -> None:
+    from audit import checkpoint
+
+    checkpoint.say_at_start()

@@ -7,6 +7,7 @@ from typing import Any
 from sandbox.apiserver.call import now
 from sandbox.apiserver.errors import Cause, field_invalid
 from sandbox.apiserver.resources import ResourceType
+from sandbox.apiserver.strategies_admission import BindingStrategy, PolicyStrategy, WebhooksStrategy
 from sandbox.apiserver.strategies_storage import ClaimStrategy, StorageClassStrategy, VolumeStrategy
 from sandbox.apiserver.strategies_workloads import (
     CronJobStrategy,
@@ -99,6 +100,7 @@ class ReturnsDeletedStrategy(Strategy):
 
 _DEFAULT = Strategy()
 _RBAC = "rbac.authorization.k8s.io"
+_ADMISSION = "admissionregistration.k8s.io"
 _STRATEGIES: dict[tuple[str, str], Strategy] = {
     ("", "namespaces"): NamespaceStrategy(),
     ("", "pods"): PodStrategy(),
@@ -115,6 +117,10 @@ _STRATEGIES: dict[tuple[str, str], Strategy] = {
     ("batch", "cronjobs"): CronJobStrategy(),
     ("apiextensions.k8s.io", "customresourcedefinitions"): DefinitionStrategy(),
     ("storage.k8s.io", "storageclasses"): StorageClassStrategy(),
+    (_ADMISSION, "validatingwebhookconfigurations"): WebhooksStrategy(),
+    (_ADMISSION, "mutatingwebhookconfigurations"): WebhooksStrategy(),
+    (_ADMISSION, "validatingadmissionpolicies"): PolicyStrategy(),
+    (_ADMISSION, "validatingadmissionpolicybindings"): BindingStrategy(),
     **{
         (_RBAC, plural): FreeNameStrategy()
         for plural in ("roles", "rolebindings", "clusterroles", "clusterrolebindings")

@@ -227,13 +227,9 @@ def _listed(values: Iterable[str], wanted: str) -> bool:
 
 
 def _resource_listed(patterns: Iterable[str], plural: str, subresource: str) -> bool:
-    for pattern in patterns:
-        main, _, sub = pattern.partition("/")
-        if pattern == "*/*" or (
-            main in ("*", plural) and (sub == subresource or (sub == "*" and subresource))
-        ):
-            return True
-    return False
+    """`pods/*` is the pods themselves as well, and `*` no subresource."""
+    named = (pattern.partition("/") for pattern in patterns)
+    return any(main in ("*", plural) and sub in ("*", subresource) for main, _, sub in named)
 
 
 def namespace_matches(store: Store, selector: Json | None, attributes: Attributes) -> bool:

@@ -21,7 +21,7 @@ from django.db import connection, transaction
 from django.test import override_settings
 from pytest_django.fixtures import Settings
 
-from audit import chain, checkpoint, guards
+from audit import chain, checkpoint, guards, triggers
 from audit.canonical import START, digest
 from audit.models import Event
 from tests.audit.conftest import note
@@ -239,7 +239,7 @@ def test_it_compares_with_the_checkpoints_of_this_installation_unless_told_other
 
 def test_it_says_which_guards_are_off(vandal: psycopg.Connection, trail: list[Event]) -> None:
     said = verify()[1]
-    for trigger in guards.TRIGGERS:
+    for trigger in triggers.TRIGGERS:
         assert f"WARNING: The trigger {trigger} is off" in said
     vandal.execute("ALTER TABLE audit_event ENABLE TRIGGER USER")
     code, said = verify()

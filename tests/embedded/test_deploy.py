@@ -1,5 +1,6 @@
 """What is in deploy/ says what the product needs, and no more."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from gunicorn.config import Config
 
 _READ_ONLY = {"get", "list", "watch"}
 
@@ -50,6 +52,34 @@ def test_compose_passes_every_setting_on(repository_root: Path) -> None:
         "DATABASE_APP_ROLE",
     }
     assert documented - passed == {f"HOLDFAST_{name}" for name in fixed}
+
+
+def test_the_example_says_which_settings_have_no_effect_there(repository_root: Path) -> None:
+    page = (repository_root / "docs" / "reference" / "settings.md").read_text()
+    documented = set(re.findall(r"^\| `(HOLDFAST_[A-Z_]+)`", page.split("## The demo")[0], re.MULTILINE))
+    text = (repository_root / "docker-compose.yml").read_text()
+    from_env = set(re.findall(r"\$\{(HOLDFAST_[A-Z_]+)", text))
+    from_env |= set(re.findall(r"^ +(HOLDFAST_[A-Z_]+):$", text, re.MULTILINE))
+    example = (repository_root / "deploy" / "compose.env.example").read_text()
+    assert set(re.findall(r"HOLDFAST_[A-Z_]+", example.split("have no effect")[1])) == documented - from_env
+
+
+def test_the_example_names_what_nobody_can_do_without(repository_root: Path) -> None:
+    example = (repository_root / "deploy" / "compose.env.example").read_text()
+    given = dict(re.findall(r"^(HOLDFAST_[A-Z_]+)=(.*)$", example, re.MULTILINE))
+    assert given["HOLDFAST_TLS"] == "1"
+    # With TLS and no trusted proxy every page redirects to itself; the mover's default image is in no registry.
+    assert {"HOLDFAST_TRUSTED_PROXIES", "HOLDFAST_MOVER_IMAGE"} <= set(given)
+
+
+def test_the_database_of_every_image_lies_in_the_volume_that_is_kept(repository_root: Path) -> None:
+    """Images before 18 declare a volume of their own at /var/lib/postgresql/data, which would take the database along."""
+    compose = yaml.safe_load((repository_root / "docker-compose.yml").read_text())
+    postgres = compose["services"]["postgres"]
+    (kept,) = (each for each in postgres["volumes"] if each.split(":")[0] in compose["volumes"])
+    place = kept.split(":")[1]
+    files = postgres["environment"]["PGDATA"]
+    assert files.startswith(f"{place}/") and not files.startswith("/var/lib/postgresql/data")
 
 
 def test_compose_is_accepted_by_docker_compose(repository_root: Path, tmp_path: Path) -> None:
@@ -171,3 +201,14 @@ def test_pods_run_with_nothing_to_spare(repository_root: Path) -> None:
             assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
             owner = "database-owner-url" in str(container["env"])
             assert owner == (workload["kind"] == "Job"), "only the schema's Job is the owner of the schema"
+
+
+def test_the_web_server_understands_its_options_and_needs_no_root_file_system(repository_root: Path) -> None:
+    dockerfile = (repository_root / "deploy" / "Dockerfile").read_text()
+    _program, application, *options = json.loads(dockerfile.rpartition("\nCMD ")[2].replace("\\\n", " "))
+    found = Config()
+    for name, value in vars(found.parser().parse_args([application, *options])).items():
+        if value is not None and name in found.settings:
+            found.set(name, value)
+    assert found.control_socket_disable, "it would be made in the home directory, which is read-only"
+    assert found.worker_tmp_dir == "/dev/shm"

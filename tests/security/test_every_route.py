@@ -265,6 +265,8 @@ def test_spoofed_headers_change_no_answer_and_no_event(world: World, role: str) 
 
 def test_another_host_is_refused(world: World, visitor: Visitor) -> None:
     for name, addresses in world.addresses.items():
+        if name == "healthz":  # the kubelet asks by the pod's address; the answer is the same words
+            continue
         for method in ROUTES[name].methods:
             got = visitor.ask(method, addresses[0], HTTP_HOST="evil.example")
             assert got.status_code == 400, (method, addresses[0])

@@ -52,14 +52,17 @@ STOLEN = [
     ("file", "///keys//./audit.pem"),
     ("file", "/keys/..data/audit.pem"),
     ("file", "/holdfast-data/clones/state"),
+    ("file", "/database/client.key"),
 ]
 
 
 @pytest.fixture
-def cluster(settings: Any) -> Cluster:
+def cluster(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     settings.HOLDFAST_AUDIT_KEY_FILE = "/keys/audit.pem"
     settings.HOLDFAST_KUBECONFIG = "/cluster/kubeconfig"
     settings.HOLDFAST_DATA = Path("/holdfast-data")
+    options = settings.DATABASES["default"]["OPTIONS"]
+    monkeypatch.setitem(options, "sslkey", "/database/client.key")
     return Cluster.objects.create(name="c", listed_at=timezone.now())
 
 
