@@ -20,6 +20,7 @@ from dashboard.views.parts import render_part
 from migrations_app import procedure
 from migrations_app.models import Course, LogLine, Migration, StepRun
 from migrations_app.rules.possible import buttons
+from migrations_app.rules.shown import shown
 from migrations_app.states import State, StepState, Verdict
 from migrations_app.views import loglines
 from migrations_app.views.shared import allowed_in, load
@@ -65,6 +66,8 @@ def frame(request: HttpRequest, found: Migration, tab: str) -> dict[str, Any]:
         "buttons": [] if found.is_draft else buttons(found, allowed=allowed_in(request, found)),
         "may_edit": can(request.user, "migrations.edit", namespace=found.source_namespace),
         "shout": shouts(found),
+        # What a click on this page answers.
+        "shown": shown(found),
     }
 
 
@@ -166,7 +169,11 @@ def events_of(found: Migration):  # type: ignore[no-untyped-def]
 @require_safe
 def plan(request: HttpRequest, reference: str) -> HttpResponse:
     found = load(request, reference)
-    return render(request, "migrations/plan.html", {**frame(request, found, "plan"), **plan_context(found)})
+    around = frame(request, found, "plan")
+    # A changed plan is accepted where it can be read, by the digest of the page that showed it.
+    accept = next((b for b in around["buttons"] if b.verb == "continue"), None)
+    context = {**around, **plan_context(found), "accept": accept if found.current_step == "plan" else None}
+    return render(request, "migrations/plan.html", context)
 
 
 def plan_context(found: Migration) -> dict[str, Any]:
