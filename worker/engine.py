@@ -19,6 +19,7 @@ from cluster.errors import ClusterError
 from gitops.errors import GitOpsError, RepositoryUnavailable
 from migrations_app import procedure
 from migrations_app.actions.moving import move
+from migrations_app.actions.notifying import notify_of_wait
 from migrations_app.actions.running import NOT_WAITING, new_attempt
 from migrations_app.models import Migration, StepRun
 from migrations_app.problems import Problem, Stale
@@ -141,6 +142,9 @@ def _wait(context: Context, outcome: Wait) -> None:
     due = timezone.now() + timedelta(seconds=outcome.after_s)
     _save_run(context.run, StepState.WAITING, outcome.message or outcome.waiting_for)
     if migration.state != State.RUNNING:
+        if not migration.waiting_for:
+            # On the way back it waits without leaving its state, which would tell people.
+            notify_of_wait(migration, outcome.waiting_for)
         Migration.objects.filter(pk=migration.pk).update(
             message=outcome.message,
             waiting_for=outcome.waiting_for,

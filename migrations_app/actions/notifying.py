@@ -17,11 +17,17 @@ def notify(migration: Migration, kind: Notification.Kind, text: str) -> None:
     ask("worker.ticks.notify")
 
 
+def notify_of_wait(migration: Migration, waiting_for: str) -> None:
+    """Tells that a person is awaited, and for what."""
+    name = f"{migration.application} ({migration.reference})"
+    notify(migration, Kind.NEEDS_A_PERSON, f"{name} waits: {waiting_for}")
+
+
 def notify_of_state(migration: Migration, note: str) -> None:
     """Tells of the states in which nothing goes on without a person, and of the ends."""
     name = f"{migration.application} ({migration.reference})"
     if migration.state == State.WAITING:
-        notify(migration, Kind.NEEDS_A_PERSON, f"{name} waits: {migration.waiting_for}")
+        notify_of_wait(migration, migration.waiting_for)
     elif migration.state == State.FAILED:
         notify(migration, Kind.FAILED, f"{name} stopped at {migration.step.title}: {note}")
     elif migration.state in {State.RETAINED, State.COMPLETED, State.ROLLED_BACK, State.UNDONE}:

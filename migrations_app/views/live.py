@@ -59,12 +59,12 @@ def frame(request: HttpRequest, found: Migration, tab: str) -> dict[str, Any]:
     course = "" if found.course == Course.FORWARD else found.get_course_display()
     return {
         "migration": found,
-        "state": found.state_value,
+        "state": found.standing,
         "doing": "" if found.is_finished else course or found.step.title,
         "tab": tab,
         # A draft is acted on in the wizard.
         "buttons": [] if found.is_draft else buttons(found, allowed=allowed_in(request, found)),
-        "may_edit": can(request.user, "migrations.edit", namespace=found.source_namespace),
+        "may_edit": can(request.user, "migrations.edit", namespace=found.namespaces),
         "shout": shouts(found),
         # What a click on this page answers.
         "shown": shown(found),
@@ -106,7 +106,8 @@ def poll_s(found: Migration) -> int:
     """Seconds until the page looks again; 0 when nothing will change by itself."""
     if found.is_finished or found.state in {State.ABORTED, State.DRAFT}:
         return 0
-    busy = found.is_ticking and found.state not in {State.WAITING, State.RETAINED}
+    slow = found.state in {State.WAITING, State.RETAINED} or found.waiting_for
+    busy = found.is_ticking and not slow
     return BUSY_POLL_S if busy else SLOW_POLL_S
 
 
