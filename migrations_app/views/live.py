@@ -23,6 +23,7 @@ from migrations_app.rules.possible import buttons
 from migrations_app.rules.shown import shown
 from migrations_app.states import State, StepState, Verdict
 from migrations_app.views import loglines
+from migrations_app.views.proofs import proofs
 from migrations_app.views.shared import allowed_in, load
 
 # Longer than this without a word from a mover, and the page says so.
@@ -78,12 +79,12 @@ def shouts(found: Migration) -> bool:
 
 def _progress(found: Migration) -> dict[str, Any]:
     seconds = poll_s(found)
-    transfers = [(t, progress_of(found, t.progress)) for t in found.transfers.all()]
+    claims = [(proof, progress_of(found, proof.transfer.progress)) for proof in proofs(found)]
     courses = found.runs.exclude(step__in=procedure.KEYS).order_by("id")
     return {
         "phases": phases(found),
-        "transfers": transfers,
-        "moving": any(progress for _, progress in transfers),
+        "claims": claims,
+        "moving": any(progress for _, progress in claims),
         "course_runs": [(_COURSES.get(run.step, run.step), run) for run in courses],
         "poll_s": seconds,
         # Without JavaScript the whole page loads anew: only while something happens, and nobody could be typing.
@@ -237,24 +238,6 @@ def evidence(request: HttpRequest, reference: str) -> HttpResponse:
     rows = found.evidence.select_related("transfer").order_by("-id")
     context = {"rows": rows, "proofs": proofs(found)}
     return render(request, "migrations/evidence.html", {**frame(request, found, "evidence"), **context})
-
-
-def proofs(found: Migration) -> list[dict[str, Any]]:
-    """For each claim: digests and counts of both sides, and the differences that verify found, if any."""
-    rows = []
-    for transfer in found.transfers.all():
-        kinds = found.evidence.filter(transfer=transfer, kind__in=["verify", "differences"])
-        last = kinds.order_by("-id").first()
-        release = found.evidence.filter(transfer=transfer, kind="source-digest").order_by("-id").first()
-        rows.append(
-            {
-                "transfer": transfer,
-                "evidence": last,
-                "result": last.data if last else None,
-                "release": release,
-            }
-        )
-    return rows
 
 
 @needs("migrations.view")

@@ -18,6 +18,7 @@ from migrations_app.models import Decision, Migration, SignOffRequest
 from migrations_app.problems import Refused
 from migrations_app.rules import signoff as rules
 from migrations_app.views import live
+from migrations_app.views.proofs import proofs
 from migrations_app.views.shared import attempt, check_edit, load, person, see_other, typed
 
 
@@ -35,7 +36,7 @@ def _show(request: HttpRequest, migration: Migration, *, text: str = "", status:
         **live.frame(request, migration, "sign-off"),
         "asked": asked,
         "earlier": migration.sign_off_requests.order_by("-id")[1:],
-        "proofs": live.proofs(migration),
+        "proofs": proofs(migration),
         "health": _health(migration),
         "acts": _acts(migration),
         "protection": _protection(migration),
