@@ -27,6 +27,7 @@ _ENDED = FINISHED - {State.DISCARDED}
 # An application may be down in these, and nobody was asked anything: they come before what waits.
 _STOPPED = frozenset({State.FAILED, State.ABORTED})
 _STOPPED_FIRST = Case(When(state__in=_STOPPED, then=Value(0)), default=Value(1))
+_PROBLEM_FIRST = Case(When(problem__isnull=False, then=Value(0)), default=Value(1))
 # Rows of a card; what is left over is counted, and a link away.
 SHOWN = 20
 
@@ -51,7 +52,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     needs = moves.filter(NEEDS_SOMEBODY).order_by(_STOPPED_FIRST, "waiting_since", "changed_at")
     waiting = [_waiting(request, found) for found in needs[:SHOWN]]
     busy = moves.filter(state__in=_RUNNING, waiting_for="").order_by("-changed_at")
-    kept = moves.filter(state=State.RETAINED).order_by("-changed_at")
+    kept = moves.filter(state=State.RETAINED).order_by(_PROBLEM_FIRST, "-changed_at")
     context = {
         # What stopped comes first; then what this person can end comes before what somebody else has to.
         "waiting": sorted(waiting, key=lambda row: (not row["stopped"], not row["may_act"])),
@@ -60,6 +61,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "running_count": busy.count(),
         "kept": kept[:SHOWN],
         "kept_count": kept.count(),
+        "kept_uncertain": kept.filter(problem__isnull=False).exists(),
         "ended": moves.filter(state__in=_ENDED).order_by("-changed_at")[:5],
         "paths": standing.by_path(claims),
         "risks": standing.other_risks(claims),

@@ -101,6 +101,7 @@ def abort(*, by: User, migration: Migration) -> None:
             actor=Actor.of(by),
             verb="migration.abort",
             course=Course.ABORT,
+            problem=None,
             **NOT_WAITING,
         )
 
@@ -148,6 +149,7 @@ def purge(*, by: User, migration: Migration, typed: str) -> None:
         actor=Actor.of(by),
         verb="migration.purge",
         course=Course.PURGE,
+        problem=None,
         **NOT_WAITING,
     )
 

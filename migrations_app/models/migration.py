@@ -157,6 +157,8 @@ class Migration(models.Model):
         if self.waiting_for and self.state not in NEEDS_A_PERSON:
             label = f"{self.state_value.label}, needs a person"
             return Standing(self.state_value, label, "attention", "hand")
+        if self.state == State.RETAINED and self.problem:
+            return Standing(self.state_value, "Done, Undo not certain", "danger", "cross")
         if self.state == State.READY and self.stopped_by_checks:
             return Standing(self.state_value, "A check says stop", "danger", "cross")
         return self.state_value
