@@ -71,6 +71,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "troubled": gitops.filter(_troubled())[:10],
         "gitops_count": gitops.count(),
         "sources": _sources(gitops),
+        "worker_silent_s": _worker_silent_s(moves),
         "may_start": can(request.user, "migrations.edit"),
         **_validation(request),
     }
@@ -82,6 +83,12 @@ def _migrations(request: HttpRequest) -> QuerySet[Migration]:
         request.user, Migration.objects.all(), "source_namespace", or_empty=["destination_namespace"]
     )
     return rows.prefetch_related("transfers")
+
+
+def _worker_silent_s(moves: QuerySet[Migration]) -> float | None:
+    """How long the worker is late with the migration that it is latest with."""
+    due = moves.filter(state__in=TICKING).order_by("next_tick_at").values_list("next_tick_at", flat=True)
+    return live.overdue_s(due.first())
 
 
 def _waiting(request: HttpRequest, migration: Migration) -> dict[str, Any]:

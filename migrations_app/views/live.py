@@ -1,6 +1,6 @@
 """The page of one migration, and its tabs. One URL a tab; htmx only asks for the part that changes."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -89,17 +89,20 @@ def _progress(found: Migration) -> dict[str, Any]:
         "poll_s": seconds,
         # Without JavaScript the whole page loads anew: only while something happens, and nobody could be typing.
         "refresh_s": 5 if seconds == BUSY_POLL_S else 0,
-        "worker_silent_s": _worker_silent_s(found),
+        "worker_silent_s": worker_silent_s(found),
         # Each change is an event before it is made and one after; the second says enough.
         "recent": events_of(found).exclude(note="intended")[:6],
     }
 
 
-def _worker_silent_s(found: Migration) -> float | None:
+def worker_silent_s(found: Migration) -> float | None:
     """How long the engine has been overdue; None when it looks when it said it would."""
-    if found.next_tick_at is None or not found.is_ticking:
-        return None
-    late = timezone.now() - found.next_tick_at
+    return overdue_s(found.next_tick_at) if found.is_ticking else None
+
+
+def overdue_s(due: datetime | None) -> float | None:
+    """How long ago the worker should have looked; None when it is not late."""
+    late = timezone.now() - due if due else timedelta(0)
     return late.total_seconds() if late > SILENT else None
 
 

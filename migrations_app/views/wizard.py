@@ -324,6 +324,7 @@ def checks(request: HttpRequest, reference: str) -> HttpResponse:
         "running": migration.state == State.PREPARING,
         "stopped": bool(migration.stopped_by_checks),
         "ready": migration.state == State.READY,
+        "worker_silent_s": live.worker_silent_s(migration),
     }
     return render_part(request, "migrations/wizard/checks.html", "migrations/wizard/_checks.html", context)
 
