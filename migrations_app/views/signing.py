@@ -28,11 +28,14 @@ def sign_off(request: HttpRequest, reference: str) -> HttpResponse:
     return _show(request, load(request, reference))
 
 
-def _show(request: HttpRequest, migration: Migration, *, text: str = "", status: int = 200) -> HttpResponse:
-    """The page; `text` is what was typed into a decision that was refused."""
+def _show(
+    request: HttpRequest, migration: Migration, *, text: str = "", reason: str = "", status: int = 200
+) -> HttpResponse:
+    """The page; `text` is what was typed into a decision that was refused, `reason` into a break-glass that was."""
     asked = migration.sign_off_requests.order_by("-id").first()
     context = {
         "text": text,
+        "reason": reason,
         **live.frame(request, migration, "sign-off"),
         "asked": asked,
         "earlier": migration.sign_off_requests.order_by("-id")[1:],
@@ -154,6 +157,7 @@ def ask_again(request: HttpRequest, reference: str) -> HttpResponse:
 def break_glass(request: HttpRequest, reference: str) -> HttpResponse:
     migration = load(request, reference)
     asked = migration.sign_off_requests.order_by("-id").first()
+    reason = typed(request, "reason", 4000)
 
     def action() -> None:
         if asked is None:
@@ -161,14 +165,14 @@ def break_glass(request: HttpRequest, reference: str) -> HttpResponse:
         signing.break_glass(
             by=person(request),
             request=asked,
-            reason=typed(request, "reason", 4000),
+            reason=reason,
             covers_digest=request.POST.get("covers_digest", ""),
         )
 
-    attempt(
-        request, action, done="You approved alone. It is recorded, and shown on every page of this migration."
-    )
-    return see_other("sign-off", reference)
+    done = "You approved alone. It is recorded, and shown on every page of this migration."
+    if attempt(request, action, done=done):
+        return see_other("sign-off", reference)
+    return _show(request, load(request, reference), reason=reason, status=422)
 
 
 def _number(text: str) -> int:

@@ -40,7 +40,8 @@
   document.addEventListener("htmx:beforeOnLoad", function (event) {
     if (!polls(event) || !event.detail.xhr.getResponseHeader("HX-Redirect")) return;
     var fields = document.querySelectorAll("form[method=post] textarea, form[method=post] input, form[method=post] select");
-    if (!Array.from(fields).some(typed)) return;
+    var unsent = document.getElementById("unsent");
+    if (!Array.from(fields).some(typed) && (!unsent || unsent.hidden)) return;
     event.preventDefault();
     document.getElementById("ended").hidden = false;
   });

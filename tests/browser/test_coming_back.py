@@ -38,3 +38,17 @@ def test_a_tab_that_comes_into_sight_again_shows_what_is_so_now(visit: Visit) ->
         }""")
     assert asked.value.url.endswith(f"/migrations/{migration.reference}/")
     expect(page.locator("#state-title")).to_contain_text("Paused", timeout=20_000)
+
+
+def test_what_somebody_typed_outlives_a_form_that_a_colleague_closed(visit: Visit) -> None:
+    operator = person("operator")
+    migration = at_sign_off(operator, current_step="test", waiting_for="Test it.")
+    page = visit(operator, f"/migrations/{migration.reference}/")
+    page.fill("#note", "Pictures open.")
+    Migration.objects.filter(pk=migration.pk).update(state=State.PAUSED, waiting_for="")
+    expect(page.locator("#state-title")).to_contain_text("Paused", timeout=20_000)
+    expect(page.get_by_text("What you typed was not sent")).to_be_visible()
+    expect(page.get_by_label("What was not sent")).to_have_value("Pictures open.")
+    Migration.objects.filter(pk=migration.pk).update(state=State.WAITING, waiting_for="Test it.")
+    expect(page.locator("#note")).to_have_value("Pictures open.", timeout=20_000)
+    expect(page.locator("#unsent")).to_be_hidden()

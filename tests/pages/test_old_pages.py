@@ -8,9 +8,9 @@ from django.test import Client
 
 from accounts.models import User
 from migrations_app.actions import running
-from migrations_app.models import Migration, StepRun
+from migrations_app.models import Migration, SignOffRequest, StepRun
 from migrations_app.states import State
-from tests.migrations_app.making import at_sign_off
+from tests.migrations_app.making import asked, at_sign_off
 from tests.pages.conftest import SignedIn
 from tests.support.people import person
 
@@ -151,3 +151,20 @@ def test_a_reason_survives_a_colleague_who_was_faster(operator: Client) -> None:
     running.roll_back(by=person("operator", name="colleague"), migration=migration)
     answer = operator.post(path, old)
     assert answer.status_code == 422 and old["reason"] in said(answer) and "Not possible now" in said(answer)
+
+
+def test_a_reason_to_break_the_glass_survives_a_request_that_changed(
+    signed_in: SignedIn, settings: Any
+) -> None:
+    settings.HOLDFAST_BREAK_GLASS = True
+    admin = signed_in("admin")
+    migration = at_sign_off(person("operator"))
+    request = asked(migration)
+    path = f"/migrations/{migration.reference}/sign-off/break-glass/"
+    old = {"covers_digest": "sha256:old", "reason": "Nobody else can be reached before Monday."}
+    answer = admin.post(path, old)
+    assert answer.status_code == 422 and f"{old['reason']}</textarea>" in said(answer)
+    SignOffRequest.objects.filter(pk=request.pk).update(state="rejected")
+    answer = admin.post(path, {**old, "covers_digest": request.covers_digest})
+    assert answer.status_code == 422 and "This was not sent" in said(answer) and old["reason"] in said(answer)
+    assert not request.decisions.exists()

@@ -52,7 +52,10 @@ def test_a_cluster_that_does_not_answer_is_told_from_a_watcher_that_ended(operat
     cluster()
     Cluster.objects.update(state=Connection.AWAY, away_since=timezone.now(), error="Connection refused.")
     shown = page(operator, "/")
-    assert "The cluster does not answer. Connection refused." in shown and "The watcher does not report" not in shown
+    assert (
+        "The cluster does not answer. Connection refused." in shown
+        and "The watcher does not report" not in shown
+    )
 
 
 def test_a_worker_that_is_away_shows_wherever_somebody_waits_for_it(operator: Client) -> None:
