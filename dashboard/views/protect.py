@@ -125,7 +125,7 @@ def withdraw(request: HttpRequest, reference: str) -> HttpResponse:
     attempt(
         request,
         lambda: protecting.withdraw(by=person(request), change=found),
-        done="The change is withdrawn. Nothing of it is in the branch that the cluster follows.",
+        done="The change is withdrawn: Holdfast does nothing more for it.",
     )
     return _see(found)
 
