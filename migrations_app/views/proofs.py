@@ -60,11 +60,11 @@ def _badge(
     if last.data.get("outcome") != "equal":
         return f"{last.data.get('differences_total')} differences", "danger", "cross"
     if release is not None and release.id > last.id and _differs(last, release):
-        return "the source has changed since it was proven", "danger", "cross"
+        return "source changed since the proof", "danger", "cross"
     if migration.course in _GIVEN_UP or migration.state == State.ABORTED:
-        return "was equal when it was verified", "neutral", "circle"
+        return "was equal when verified", "neutral", "circle"
     if attempt > last.attempt or procedure.is_before(migration.current_step, "verify"):
-        return "was equal at an earlier attempt: it is proven again", "attention", "warn"
+        return "to be proven again", "attention", "warn"
     return "equal, no differences", "good", "check"
 
 
