@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.db import models
@@ -41,10 +42,15 @@ __all__ = [
 ]
 
 
+# The watcher notes every 15 seconds that the cluster answered. Longer than this without, and it is not at work.
+UNSEEN = timedelta(seconds=60)
+
+
 class Cluster(models.Model):
     """A cluster that the watcher follows, named in the settings.
 
-    `seen_at`: last successful answer. `away_since`: first failure since then, null while connected. `listed_at`: last full list.
+    `seen_at`: last successful answer. `away_since`: first failure since then, null while connected. A watcher that ended writes
+    neither: pages ask `lost_since`. `listed_at`: last full list.
     `facts`: short JSON for pages: {"policy": {...}, "identities": {...}}.
     """
 
@@ -67,8 +73,22 @@ class Cluster(models.Model):
         return self.name
 
     @property
+    def lost_since(self) -> datetime | None:
+        """Since when nothing is known of it: it does not answer the watcher, or the watcher itself says nothing. None while it is seen."""
+        if self.away_since or self.seen_at is None:
+            return self.away_since
+        return self.seen_at if timezone.now() - self.seen_at > UNSEEN else None
+
+    @property
+    def why_lost(self) -> str:
+        """The sentence for `lost_since`."""
+        if self.away_since:
+            return f"The cluster does not answer. {self.error}".strip()
+        return "The watcher does not report: whether the cluster is well is not known. Look at the watcher's log, and start it again."
+
+    @property
     def connection(self) -> Connection:
-        return Connection(self.state)
+        return Connection.AWAY if self.lost_since else Connection(self.state)
 
     @property
     def deletion_policy(self) -> Enforcement:

@@ -204,7 +204,7 @@ def approve(*, by: User, change: ProtectionChange, way: PushPolicy, effect: str)
 
 
 def withdraw(*, by: User, change: ProtectionChange) -> None:
-    """Drops a change of which nothing is in the branch that the cluster follows. A pushed branch stays where it is."""
+    """Drops a change that was not seen in the branch that the cluster follows. A pushed branch stays, and may be merged all the same."""
     check(by, PERMISSION, namespace=change.namespace)
     if change.state_value not in WITHDRAWABLE:
         raise Refused(

@@ -63,5 +63,5 @@ OPEN = frozenset(
         ChangeState.MERGED,
     }
 )
-# What a person may still take back: nothing of it is in the branch that the cluster follows.
+# What a person may still take back: nothing of it was seen in the branch that the cluster follows.
 WITHDRAWABLE = frozenset({ChangeState.REQUESTED, ChangeState.READY, ChangeState.PUSHED})

@@ -3,6 +3,8 @@
 A state carries its own word, tone and sentence, so that no template or view has to know one by name.
 """
 
+from dataclasses import dataclass
+
 from django.db import models
 
 
@@ -84,6 +86,21 @@ HOLDING = frozenset(set(State) - FINISHED - {State.DRAFT, State.PREPARING, State
 # Nothing goes on before somebody decides.
 NEEDS_A_PERSON = frozenset({State.READY, State.WAITING, State.PAUSED, State.FAILED, State.ABORTED})
 DRAFTS = frozenset({State.DRAFT, State.PREPARING, State.READY})
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A state as people have to see it where its own word would hide something: what else there is to know of it."""
+
+    state: State
+    label: str
+    tone: str
+    icon: str
+
+    @property
+    def value(self) -> str:
+        return str(self.state)
+
 
 TRANSITIONS: dict[str, frozenset[str]] = {
     State.DRAFT: frozenset({State.PREPARING, State.DISCARDED}),

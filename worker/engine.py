@@ -19,6 +19,7 @@ from cluster.errors import ClusterError
 from gitops.errors import GitOpsError, RepositoryUnavailable
 from migrations_app import procedure
 from migrations_app.actions.moving import move
+from migrations_app.actions.notifying import notify_of_problem, notify_of_wait
 from migrations_app.actions.running import NOT_WAITING, new_attempt
 from migrations_app.models import Migration, StepRun
 from migrations_app.problems import Problem, Stale
@@ -141,6 +142,9 @@ def _wait(context: Context, outcome: Wait) -> None:
     due = timezone.now() + timedelta(seconds=outcome.after_s)
     _save_run(context.run, StepState.WAITING, outcome.message or outcome.waiting_for)
     if migration.state != State.RUNNING:
+        if not migration.waiting_for:
+            # On the way back it waits without leaving its state, which would tell people.
+            notify_of_wait(migration, outcome.waiting_for)
         Migration.objects.filter(pk=migration.pk).update(
             message=outcome.message,
             waiting_for=outcome.waiting_for,
@@ -188,7 +192,9 @@ def _stop(context: Context, outcome: Stop) -> None:
     if migration.state == State.RETAINED:
         # Nothing is done in this state, so nothing can fail: it is said, and looked at again.
         due = timezone.now() + timedelta(seconds=60)
-        Migration.objects.filter(pk=migration.pk).update(message=outcome.problem.happened, next_tick_at=due)
+        Migration.objects.filter(pk=migration.pk).update(
+            message=outcome.problem.happened, problem=outcome.problem.as_json(), next_tick_at=due
+        )
         return
     problem = outcome.problem.as_json()
     context.run.problem = problem
@@ -216,14 +222,20 @@ def _keep(context: Context, outcome: Keep) -> None:
     migration = context.migration
     _save_run(context.run, StepState.WAITING, outcome.message)
     due = timezone.now() + timedelta(seconds=60)
+    problem = outcome.problem.as_json() if outcome.problem else None
+    if outcome.problem and (migration.problem or {}).get("happened") != outcome.problem.happened:
+        notify_of_problem(migration, outcome.problem)
     if migration.state == State.RETAINED:
-        Migration.objects.filter(pk=migration.pk).update(message=outcome.message, next_tick_at=due)
+        Migration.objects.filter(pk=migration.pk).update(
+            message=outcome.message, problem=problem, next_tick_at=due
+        )
         return
     _move(
         context,
         State.RETAINED,
         "migration.retain",
         message=outcome.message,
+        problem=problem,
         retain_until=outcome.until,
         next_tick_at=due,
     )

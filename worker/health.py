@@ -10,8 +10,9 @@ from worker.context import Context
 def observe(context: Context) -> dict[str, Any]:
     """Looks at the destination's pods once and adds it to the attempt's memory."""
     namespace = context.migration.destination_namespace
-    pods = [p for p in context.cluster.list_pods(namespace) if _ours(context, p.claims)]
-    unready = sorted(p.name for p in pods if not p.ready and not p.finished)
+    # A pod that failed or was evicted stays in the list, and serves nobody.
+    pods = [p for p in context.cluster.list_pods(namespace) if _ours(context, p.claims) and not p.finished]
+    unready = sorted(p.name for p in pods if not p.ready)
     restarts = sum(c.restarts for p in pods for c in p.containers)
     health: dict[str, Any] = context.memory.setdefault(
         "health", {"since": timezone.now().isoformat(), "looks": 0, "unready_looks": 0}

@@ -57,10 +57,11 @@ class GoBack:
 
 @dataclass(frozen=True)
 class Keep:
-    """The source volume is kept until `until`."""
+    """The source volume is kept until `until`; `problem` says why Undo is not certain, where it is not."""
 
     until: datetime
     message: str
+    problem: Problem | None = None
 
 
 Outcome = Again | Done | Skipped | Wait | Stop | GoBack | Keep

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 from accounts.access import needs
 from accounts.permissions import can, visible
 from dashboard import chain
-from dashboard.models import DELETION_PATHS, Claim, Cluster
+from dashboard.models import DELETION_PATHS, Claim
 from dashboard.queries import PHASES, Filters, find
 from dashboard.states import Drift, Owner, Protection
 from dashboard.views import others, protect
@@ -58,7 +58,6 @@ def claims(request: HttpRequest) -> HttpResponseBase:
         "states": Protection.choices,
         "owners": Owner.choices,
         "drifts": Drift.choices,
-        "clusters_away": Cluster.objects.filter(away_since__isnull=False),
         "namespaces": _values(everything, "namespace"),
         "phases": PHASES,
         "classes": _values(everything, "storage_class"),

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Case, Q, QuerySet, Value, When
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -18,12 +18,18 @@ from dashboard.states import AT_RISK, RunState
 from dashboard.views.parts import render_part
 from dashboard.views.validation import what_was_found
 from migrations_app.models import Migration
-from migrations_app.states import FINISHED, NEEDS_A_PERSON, TICKING, State
+from migrations_app.models.migration import NEEDS_SOMEBODY
+from migrations_app.states import FINISHED, TICKING, State
 from migrations_app.views import live
 
 _RUNNING = TICKING - {State.WAITING, State.RETAINED}
 _ENDED = FINISHED - {State.DISCARDED}
-
+# An application may be down in these, and nobody was asked anything: they come before what waits.
+_STOPPED = frozenset({State.FAILED, State.ABORTED})
+_STOPPED_FIRST = Case(When(state__in=_STOPPED, then=Value(0)), default=Value(1))
+_PROBLEM_FIRST = Case(When(problem__isnull=False, then=Value(0)), default=Value(1))
+# Rows of a card; what is left over is counted, and a link away.
+SHOWN = 20
 
 # A pass in which an object is neither ready nor not takes seconds; one that lasts longer than this is stuck.
 LONG_PASS = timedelta(minutes=5)
@@ -43,12 +49,19 @@ def overview(request: HttpRequest) -> HttpResponse:
     claims = visible(request.user, Claim.objects.present(), "namespace", permission="claims.view")
     moves = _migrations(request)
     gitops = visible_gitops(request.user)
-    waiting = [_waiting(request, found) for found in moves.filter(state__in=NEEDS_A_PERSON)[:20]]
+    needs = moves.filter(NEEDS_SOMEBODY).order_by(_STOPPED_FIRST, "waiting_since", "changed_at")
+    waiting = [_waiting(request, found) for found in needs[:SHOWN]]
+    busy = moves.filter(state__in=_RUNNING, waiting_for="").order_by("-changed_at")
+    kept = moves.filter(state=State.RETAINED).order_by(_PROBLEM_FIRST, "-changed_at")
     context = {
-        # What this person can end comes before what somebody else has to.
-        "waiting": sorted(waiting, key=lambda row: not row["may_act"]),
-        "running": [(found, _copying(found)) for found in moves.filter(state__in=_RUNNING)[:20]],
-        "kept": moves.filter(state=State.RETAINED)[:10],
+        # What stopped comes first; then what this person can end comes before what somebody else has to.
+        "waiting": sorted(waiting, key=lambda row: (not row["stopped"], not row["may_act"])),
+        "waiting_count": needs.count(),
+        "running": [(found, _copying(found)) for found in busy[:SHOWN]],
+        "running_count": busy.count(),
+        "kept": kept[:SHOWN],
+        "kept_count": kept.count(),
+        "kept_uncertain": kept.filter(problem__isnull=False).exists(),
         "ended": moves.filter(state__in=_ENDED).order_by("-changed_at")[:5],
         "paths": standing.by_path(claims),
         "risks": standing.other_risks(claims),
@@ -58,6 +71,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "troubled": gitops.filter(_troubled())[:10],
         "gitops_count": gitops.count(),
         "sources": _sources(gitops),
+        "worker_silent_s": _worker_silent_s(moves),
         "may_start": can(request.user, "migrations.edit"),
         **_validation(request),
     }
@@ -68,14 +82,22 @@ def _migrations(request: HttpRequest) -> QuerySet[Migration]:
     rows = visible(
         request.user, Migration.objects.all(), "source_namespace", or_empty=["destination_namespace"]
     )
-    return rows.prefetch_related("transfers").order_by("waiting_since", "-changed_at")
+    return rows.prefetch_related("transfers")
+
+
+def _worker_silent_s(moves: QuerySet[Migration]) -> float | None:
+    """How long the worker is late with the migration that it is latest with."""
+    due = moves.filter(state__in=TICKING).order_by("next_tick_at").values_list("next_tick_at", flat=True)
+    return live.overdue_s(due.first())
 
 
 def _waiting(request: HttpRequest, migration: Migration) -> dict[str, Any]:
     """A migration that needs a person, whether it is this one, and the page where they act."""
     permission = migration.waiting_permission or "migrations.edit"
     label, url = "Open it", migration.get_absolute_url()
-    if migration.state == State.READY:
+    if migration.state == State.READY and migration.stopped_by_checks:
+        label, url = "See the checks", reverse("wizard-checks", args=[migration.reference])
+    elif migration.state == State.READY:
         label, url = "Review and start", reverse("wizard-review", args=[migration.reference])
     elif migration.state == State.WAITING and migration.current_step == "sign-off":
         label, url = "Open the sign-off", reverse("sign-off", args=[migration.reference])
@@ -85,10 +107,26 @@ def _waiting(request: HttpRequest, migration: Migration) -> dict[str, Any]:
         label = "See what happened"
     return {
         "migration": migration,
-        "may_act": can(request.user, permission, namespace=migration.source_namespace),
+        "stopped": migration.state in _STOPPED,
+        "says": _says(migration),
+        "may_act": can(request.user, permission, namespace=migration.namespaces),
         "label": label,
         "url": url,
     }
+
+
+def _says(migration: Migration) -> str:
+    """Why it needs a person, in one sentence."""
+    if migration.waiting_for:
+        return migration.waiting_for
+    if migration.problem:
+        return str(migration.problem["happened"])
+    if migration.state == State.READY:
+        stops = migration.stopped_by_checks
+        if stops:
+            return f"It cannot be started: {', '.join(stops)}."
+        return "The plan is ready to be reviewed and started."
+    return f"{migration.state_value.label} at {migration.step.title}."
 
 
 def _copying(migration: Migration) -> list[tuple[str, dict[str, Any]]]:

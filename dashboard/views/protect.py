@@ -14,6 +14,7 @@ from dashboard import protecting
 from dashboard.models import Claim, ProtectionChange
 from dashboard.protecting_states import WITHDRAWABLE, ChangeState, How
 from dashboard.states import Answer, PushPolicy
+from migrations_app.views.live import overdue_s
 from migrations_app.views.shared import attempt, person
 
 # How soon the page looks again: quick while the worker is at it, slow while a person is awaited.
@@ -71,6 +72,7 @@ def change(request: HttpRequest, reference: str) -> HttpResponse:
         "withdrawable": state in WITHDRAWABLE,
         "poll_s": (BUSY_POLL_S if busy else SLOW_POLL_S) if found.is_open else 0,
         "refresh_s": 3 if busy else 0,
+        "worker_silent_s": overdue_s(found.look_at) if found.is_open else None,
         "apply_command": f"git apply {found.reference}.patch",
     }
     return render(request, "dashboard/_protect.html" if partial else "dashboard/protect.html", context)
@@ -123,7 +125,7 @@ def withdraw(request: HttpRequest, reference: str) -> HttpResponse:
     attempt(
         request,
         lambda: protecting.withdraw(by=person(request), change=found),
-        done="The change is withdrawn. Nothing of it is in the branch that the cluster follows.",
+        done="The change is withdrawn: Holdfast does nothing more for it.",
     )
     return _see(found)
 

@@ -178,11 +178,12 @@ def _editing(migration: Migration) -> Iterator[dict[str, Any]]:
 
 
 def _edit(migration: Migration, **values: Any) -> None:
-    """Saves a page of the wizard. The plan of an earlier check no longer holds."""
-    for name, value in {**values, "state": State.DRAFT, "plan": {}, "plan_digest": ""}.items():
+    """Saves a page of the wizard. The plan of an earlier check no longer holds, nor does what stopped it."""
+    now = {**values, "state": State.DRAFT, "plan": {}, "plan_digest": "", "problem": None}
+    for name, value in now.items():
         setattr(migration, name, value)
     migration.version += 1
-    migration.save(update_fields=[*values, "state", "plan", "plan_digest", "version", "changed_at"])
+    migration.save(update_fields=[*now, "version", "changed_at"])
 
 
 def _snapshot(migration: Migration) -> dict[str, Any]:

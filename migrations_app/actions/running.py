@@ -38,7 +38,7 @@ def start(*, by: User, migration: Migration, plan_digest: str) -> None:
             "The plan changed since you opened the page. Nothing was started.",
             next="Review the plan as it is now.",
         )
-    if any(check["verdict"] == "stop" for check in migration.plan.get("checks", [])):
+    if migration.stopped_by_checks:
         raise Refused("A check says stop.", next="Do what the check says, then run the checks again.")
     with transaction.atomic():
         # Serialises starts in one cluster: two drafts can name one claim, but only one of them may start.
@@ -101,6 +101,7 @@ def abort(*, by: User, migration: Migration) -> None:
             actor=Actor.of(by),
             verb="migration.abort",
             course=Course.ABORT,
+            problem=None,
             **NOT_WAITING,
         )
 
@@ -148,6 +149,7 @@ def purge(*, by: User, migration: Migration, typed: str) -> None:
         actor=Actor.of(by),
         verb="migration.purge",
         course=Course.PURGE,
+        problem=None,
         **NOT_WAITING,
     )
 

@@ -9,7 +9,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from migrations_app import procedure
-from migrations_app.states import DRAFTS, FINISHED, HOLDING, TICKING, State
+from migrations_app.states import DRAFTS, FINISHED, HOLDING, NEEDS_A_PERSON, TICKING, Standing, State, Verdict
+
+# Migrations in which nothing goes on before somebody acts. On the way back one waits without leaving its state.
+NEEDS_SOMEBODY = models.Q(state__in=NEEDS_A_PERSON) | ~models.Q(waiting_for="")
 
 _ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"
 
@@ -149,6 +152,18 @@ class Migration(models.Model):
         return State(self.state)
 
     @property
+    def standing(self) -> State | Standing:
+        """Where it stands, as pages show it."""
+        if self.waiting_for and self.state not in NEEDS_A_PERSON:
+            label = f"{self.state_value.label}, needs a person"
+            return Standing(self.state_value, label, "attention", "hand")
+        if self.state == State.RETAINED and self.problem:
+            return Standing(self.state_value, "Done, Undo not certain", "danger", "cross")
+        if self.state == State.READY and self.stopped_by_checks:
+            return Standing(self.state_value, "A check says stop", "danger", "cross")
+        return self.state_value
+
+    @property
     def step(self) -> procedure.Step:
         return procedure.BY_KEY[self.current_step]
 
@@ -172,6 +187,16 @@ class Migration(models.Model):
     @property
     def holds_claims(self) -> bool:
         return self.state in HOLDING
+
+    @property
+    def stopped_by_checks(self) -> list[str]:
+        """Titles of the checks that forbid a start."""
+        return [check["title"] for check in self.plan.get("checks", []) if check["verdict"] == Verdict.STOP]
+
+    @property
+    def namespaces(self) -> list[str]:
+        """Where whoever acts on it needs the role: what goes and what stays. A draft may have no destination yet."""
+        return [name for name in dict.fromkeys([self.source_namespace, self.destination_namespace]) if name]
 
     @property
     def within_namespace(self) -> bool:

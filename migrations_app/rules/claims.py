@@ -37,14 +37,19 @@ def holders(migration: Migration) -> list[tuple[str, str]]:
 
 def held(cluster_id: int, namespace: str, names: Iterable[str]) -> dict[str, str]:
     """Which of the claims a migration holds: name to reference. For pages."""
+    wanted = set(names)
     rows = Transfer.objects.filter(migration__cluster_id=cluster_id, migration__state__in=HOLDING).filter(
-        Q(migration__source_namespace=namespace, source_name__in=list(names))
-        | Q(migration__destination_namespace=namespace, destination_name__in=list(names))
+        Q(migration__source_namespace=namespace, source_name__in=wanted)
+        | Q(migration__destination_namespace=namespace, destination_name__in=wanted)
+    )
+    # Within one namespace a migration holds both.
+    both = (
+        ("migration__source_namespace", "source_name"),
+        ("migration__destination_namespace", "destination_name"),
     )
     return {
         name: reference
-        for source, destination, source_namespace, reference in rows.values_list(
-            "source_name", "destination_name", "migration__source_namespace", "migration__reference"
-        )
-        for name in ([source] if source_namespace == namespace else [destination])
+        for where, claim in both
+        for there, name, reference in rows.values_list(where, claim, "migration__reference")
+        if there == namespace and name in wanted
     }

@@ -227,6 +227,6 @@ def _reason(migration: Migration, check: Callable[[Migration], None]) -> str:
 
 def _judged(one: Button, reason: str, migration: Migration, allowed: Callable[[str], bool]) -> Button:
     if not reason and not allowed(one.permission):
-        reason = why_not(one.permission, migration.source_namespace)
+        reason = why_not(one.permission, migration.namespaces)
     confirm = migration.application if one.verb == "purge" else ""
     return replace(one, enabled=not reason, reason=reason, type_to_confirm=confirm)

@@ -97,14 +97,9 @@ def excluded(migration: Migration) -> dict[str, str]:
     return names
 
 
-def namespaces(migration: Migration) -> list[str]:
-    """Where an approver needs the role: what goes and what stays, since the proof shows both."""
-    return list(dict.fromkeys([migration.source_namespace, migration.destination_namespace]))
-
-
 def check_may_decide(user: User, migration: Migration) -> None:
     """Raises `Refused` with the reason why this person cannot answer the request."""
-    where = namespaces(migration)
+    where = migration.namespaces
     if not can(user, "signoff.give", namespace=where, fresh=True):
         raise Refused(why_not("signoff.give", where))
     reason = excluded(migration).get(user.get_username())
@@ -115,7 +110,7 @@ def check_may_decide(user: User, migration: Migration) -> None:
 def eligible(migration: Migration) -> list[User]:
     """The people who could approve this migration."""
     barred = excluded(migration)
-    people = people_with("signoff.give", namespace=namespaces(migration))
+    people = people_with("signoff.give", namespace=migration.namespaces)
     return [person for person in people if person.get_username() not in barred]
 
 
@@ -189,7 +184,7 @@ def _no_longer(decision: Decision, migration: Migration, barred: dict[str, str])
         return "Break-glass was used and has been switched off since."
     if decision.by is None or not decision.by.is_active:
         return f"The account of {decision.by_name}, who approved, is no longer active."
-    permission, where = "breakglass.use" if alone else "signoff.give", namespaces(migration)
+    permission, where = "breakglass.use" if alone else "signoff.give", migration.namespaces
     if not can(decision.by, permission, namespace=where):
         return f"{decision.by_name}, who approved, may no longer approve in {migration.source_namespace}."
     stopped = decision.by.deactivated_at

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods, require_POST
@@ -13,6 +14,7 @@ from migrations_app.models import Migration
 from migrations_app.problems import Stale
 from migrations_app.rules.going_back import roll_back_plan, undo_plan
 from migrations_app.rules.possible import button
+from migrations_app.rules.shown import shown
 from migrations_app.views import live
 from migrations_app.views.shared import allowed_in, attempt, check_edit, load, person, see_other, typed
 
@@ -37,8 +39,10 @@ _DONE = {
     "undo": "Undo begins.",
     "purge": "The source volumes are being deleted.",
 }
-# These show what they will do before they do it.
+# These show what they will do before they do it, and hold only for the very version that was shown.
 _SHOWN_FIRST = {"abort", "roll-back", "undo", "purge"}
+# It only ever stops: whatever goes on by now, stopping it is what was meant.
+_AT_ANY_TIME = {"pause"}
 
 
 @needs("migrations.edit")  # purge needs more, which whoever holds this holds too
@@ -49,23 +53,9 @@ def act(request: HttpRequest, reference: str, verb: str) -> HttpResponse:
         raise Http404
     migration = load(request, reference)
     check_edit(request, migration, _PERMISSION.get(verb, "migrations.edit"))
-    if request.method != "POST" and verb not in _SHOWN_FIRST:
-        return see_other("migration", reference)
     if request.method != "POST":
-        return render(
-            request,
-            "migrations/confirm.html",
-            {
-                "migration": migration,
-                "verb": verb,
-                "button": button(migration, verb, allowed=allowed_in(request, migration)),
-                "lines": _lines(migration, verb),
-                "shout": live.shouts(migration),
-            },
-        )
-    seen = request.POST.get("version", "")
-    if seen and seen != str(migration.version) and verb in _SHOWN_FIRST:
-        attempt(request, _stale)
+        if verb in _SHOWN_FIRST:
+            return _confirm(request, migration, verb)
         return see_other("migration", reference)
     arguments: dict[str, Any] = {"by": person(request), "migration": migration}
     if verb == "continue":
@@ -74,13 +64,44 @@ def act(request: HttpRequest, reference: str, verb: str) -> HttpResponse:
         arguments["typed"] = typed(request, "typed", 300)
     if verb in {"roll-back", "undo"}:
         arguments["reason"] = typed(request, "reason", 2000)
-    if not attempt(request, lambda: _ACTIONS[verb](**arguments), done=_DONE[verb]) and verb == "purge":
-        return see_other("migration-act", reference, verb)
-    return see_other("migration", reference)
+
+    def action() -> None:
+        with transaction.atomic():
+            # The engine changes what a gate asks under this lock: what is compared here is what is answered.
+            current = Migration.objects.select_for_update().get(pk=migration.pk)
+            _check_seen(request, current, verb)
+            _ACTIONS[verb](**arguments)
+
+    if attempt(request, action, done=_DONE[verb]):
+        return see_other("migration", reference)
+    if verb in _SHOWN_FIRST:
+        reason = arguments.get("reason", "")
+        return _confirm(request, load(request, reference), verb, reason=reason, status=422)
+    at_plan = verb == "continue" and migration.current_step == "plan"
+    return see_other("migration-plan" if at_plan else "migration", reference)
 
 
-def _stale() -> None:
-    raise Stale
+def _check_seen(request: HttpRequest, current: Migration, verb: str) -> None:
+    """Raises `Stale` where the click answers a page that showed something else."""
+    if verb in _SHOWN_FIRST and request.POST.get("version", "") != str(current.version):
+        raise Stale
+    if verb not in _SHOWN_FIRST | _AT_ANY_TIME and request.POST.get("shown", "") != shown(current):
+        raise Stale
+
+
+def _confirm(
+    request: HttpRequest, migration: Migration, verb: str, *, reason: str = "", status: int = 200
+) -> HttpResponse:
+    """The page that shows what will be done; `reason` is what was typed into it when it was refused."""
+    context = {
+        "migration": migration,
+        "verb": verb,
+        "button": button(migration, verb, allowed=allowed_in(request, migration)),
+        "lines": _lines(migration, verb),
+        "shout": live.shouts(migration),
+        "reason": reason,
+    }
+    return render(request, "migrations/confirm.html", context, status=status)
 
 
 def _lines(migration: Migration, verb: str) -> list[str]:
@@ -108,10 +129,14 @@ def confirm_test(request: HttpRequest, reference: str) -> HttpResponse:
     migration = load(request, reference)
     check_edit(request, migration)
     note = typed(request, "note", 4000)
-    if attempt(
-        request,
-        lambda: gates.confirm_test(by=person(request), migration=migration, note=note),
-        done="The test is confirmed. A second person is asked to sign off.",
-    ):
+
+    def action() -> None:
+        with transaction.atomic():
+            current = Migration.objects.select_for_update().get(pk=migration.pk)
+            if request.POST.get("shown", "") != shown(current):
+                raise Stale
+            gates.confirm_test(by=person(request), migration=migration, note=note)
+
+    if attempt(request, action, done="The test is confirmed. A second person is asked to sign off."):
         return see_other("migration", reference)
     return live.show(request, load(request, reference), note=note, note_error="refused", status=422)

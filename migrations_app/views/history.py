@@ -6,6 +6,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.access import needs
 from migrations_app.views import live
+from migrations_app.views.proofs import proofs
 from migrations_app.views.shared import load
 
 # More than a page can hold; the page says when it leaves any out.
@@ -20,7 +21,7 @@ def story(request: HttpRequest, reference: str) -> HttpResponse:
     shown = list(events[: STORY_EVENTS + 1])
     context = {
         **live.frame(request, migration, "story"),
-        "proofs": live.proofs(migration),
+        "proofs": proofs(migration),
         "phases": live.phases(migration),
         "events": shown[:STORY_EVENTS],
         "events_left_out": events.count() - STORY_EVENTS if len(shown) > STORY_EVENTS else 0,

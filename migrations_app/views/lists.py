@@ -9,13 +9,14 @@ from django.views.decorators.http import require_safe
 from accounts.access import needs
 from accounts.permissions import can
 from migrations_app.models import Transfer
-from migrations_app.states import FINISHED, NEEDS_A_PERSON, State
+from migrations_app.models.migration import NEEDS_SOMEBODY
+from migrations_app.states import FINISHED, State
 from migrations_app.views.shared import visible_migrations
 
 PAGE_SIZE = 50
 _GROUPS = {
     "open": ("Open", ~Q(state__in=FINISHED)),
-    "waiting": ("Need a person", Q(state__in=NEEDS_A_PERSON)),
+    "waiting": ("Need a person", NEEDS_SOMEBODY),
     "kept": ("Source kept", Q(state=State.RETAINED)),
     "ended": ("Ended", Q(state__in=FINISHED)),
     "all": ("All", Q()),

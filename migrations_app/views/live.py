@@ -1,6 +1,6 @@
 """The page of one migration, and its tabs. One URL a tab; htmx only asks for the part that changes."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,8 +20,10 @@ from dashboard.views.parts import render_part
 from migrations_app import procedure
 from migrations_app.models import Course, LogLine, Migration, StepRun
 from migrations_app.rules.possible import buttons
+from migrations_app.rules.shown import shown
 from migrations_app.states import State, StepState, Verdict
 from migrations_app.views import loglines
+from migrations_app.views.proofs import proofs
 from migrations_app.views.shared import allowed_in, load
 
 # Longer than this without a word from a mover, and the page says so.
@@ -58,13 +60,15 @@ def frame(request: HttpRequest, found: Migration, tab: str) -> dict[str, Any]:
     course = "" if found.course == Course.FORWARD else found.get_course_display()
     return {
         "migration": found,
-        "state": found.state_value,
+        "state": found.standing,
         "doing": "" if found.is_finished else course or found.step.title,
         "tab": tab,
         # A draft is acted on in the wizard.
         "buttons": [] if found.is_draft else buttons(found, allowed=allowed_in(request, found)),
-        "may_edit": can(request.user, "migrations.edit", namespace=found.source_namespace),
+        "may_edit": can(request.user, "migrations.edit", namespace=found.namespaces),
         "shout": shouts(found),
+        # What a click on this page answers.
+        "shown": shown(found),
     }
 
 
@@ -75,27 +79,30 @@ def shouts(found: Migration) -> bool:
 
 def _progress(found: Migration) -> dict[str, Any]:
     seconds = poll_s(found)
-    transfers = [(t, progress_of(found, t.progress)) for t in found.transfers.all()]
+    claims = [(proof, progress_of(found, proof.transfer.progress)) for proof in proofs(found)]
     courses = found.runs.exclude(step__in=procedure.KEYS).order_by("id")
     return {
         "phases": phases(found),
-        "transfers": transfers,
-        "moving": any(progress for _, progress in transfers),
+        "claims": claims,
+        "moving": any(progress for _, progress in claims),
         "course_runs": [(_COURSES.get(run.step, run.step), run) for run in courses],
         "poll_s": seconds,
         # Without JavaScript the whole page loads anew: only while something happens, and nobody could be typing.
         "refresh_s": 5 if seconds == BUSY_POLL_S else 0,
-        "worker_silent_s": _worker_silent_s(found),
+        "worker_silent_s": worker_silent_s(found),
         # Each change is an event before it is made and one after; the second says enough.
         "recent": events_of(found).exclude(note="intended")[:6],
     }
 
 
-def _worker_silent_s(found: Migration) -> float | None:
+def worker_silent_s(found: Migration) -> float | None:
     """How long the engine has been overdue; None when it looks when it said it would."""
-    if found.next_tick_at is None or not found.is_ticking:
-        return None
-    late = timezone.now() - found.next_tick_at
+    return overdue_s(found.next_tick_at) if found.is_ticking else None
+
+
+def overdue_s(due: datetime | None) -> float | None:
+    """How long ago the worker should have looked; None when it is not late."""
+    late = timezone.now() - due if due else timedelta(0)
     return late.total_seconds() if late > SILENT else None
 
 
@@ -103,7 +110,8 @@ def poll_s(found: Migration) -> int:
     """Seconds until the page looks again; 0 when nothing will change by itself."""
     if found.is_finished or found.state in {State.ABORTED, State.DRAFT}:
         return 0
-    busy = found.is_ticking and found.state not in {State.WAITING, State.RETAINED}
+    slow = found.state in {State.WAITING, State.RETAINED} or found.waiting_for
+    busy = found.is_ticking and not slow
     return BUSY_POLL_S if busy else SLOW_POLL_S
 
 
@@ -166,7 +174,11 @@ def events_of(found: Migration):  # type: ignore[no-untyped-def]
 @require_safe
 def plan(request: HttpRequest, reference: str) -> HttpResponse:
     found = load(request, reference)
-    return render(request, "migrations/plan.html", {**frame(request, found, "plan"), **plan_context(found)})
+    around = frame(request, found, "plan")
+    # A changed plan is accepted where it can be read, by the digest of the page that showed it.
+    accept = next((b for b in around["buttons"] if b.verb == "continue"), None)
+    context = {**around, **plan_context(found), "accept": accept if found.current_step == "plan" else None}
+    return render(request, "migrations/plan.html", context)
 
 
 def plan_context(found: Migration) -> dict[str, Any]:
@@ -229,24 +241,6 @@ def evidence(request: HttpRequest, reference: str) -> HttpResponse:
     rows = found.evidence.select_related("transfer").order_by("-id")
     context = {"rows": rows, "proofs": proofs(found)}
     return render(request, "migrations/evidence.html", {**frame(request, found, "evidence"), **context})
-
-
-def proofs(found: Migration) -> list[dict[str, Any]]:
-    """For each claim: digests and counts of both sides, and the differences that verify found, if any."""
-    rows = []
-    for transfer in found.transfers.all():
-        kinds = found.evidence.filter(transfer=transfer, kind__in=["verify", "differences"])
-        last = kinds.order_by("-id").first()
-        release = found.evidence.filter(transfer=transfer, kind="source-digest").order_by("-id").first()
-        rows.append(
-            {
-                "transfer": transfer,
-                "evidence": last,
-                "result": last.data if last else None,
-                "release": release,
-            }
-        )
-    return rows
 
 
 @needs("migrations.view")

@@ -50,10 +50,10 @@ def attempt(request: HttpRequest, action: Callable[[], object], *, done: str = "
 
 
 def allowed_in(request: HttpRequest, migration: Migration) -> Callable[[str], bool]:
-    """A question for buttons: does this person hold a permission in this migration's namespace?"""
+    """A question for buttons: does this person hold a permission in both namespaces of this migration?"""
 
     def allowed(permission: str) -> bool:
-        return permissions.can(request.user, permission, namespace=migration.source_namespace)
+        return permissions.can(request.user, permission, namespace=migration.namespaces)
 
     return allowed
 
@@ -67,5 +67,4 @@ def person(request: HttpRequest) -> User:
 
 def check_edit(request: HttpRequest, migration: Migration, permission: str = "migrations.edit") -> None:
     """Raises `accounts.permissions.Refused` unless the person holds it in both namespaces."""
-    names = [migration.source_namespace, migration.destination_namespace]
-    permissions.check(request.user, permission, namespace=[n for n in names if n])
+    permissions.check(request.user, permission, namespace=migration.namespaces)

@@ -18,6 +18,7 @@ from migrations_app.models import Decision, Migration, SignOffRequest
 from migrations_app.problems import Refused
 from migrations_app.rules import signoff as rules
 from migrations_app.views import live
+from migrations_app.views.proofs import proofs
 from migrations_app.views.shared import attempt, check_edit, load, person, see_other, typed
 
 
@@ -27,15 +28,18 @@ def sign_off(request: HttpRequest, reference: str) -> HttpResponse:
     return _show(request, load(request, reference))
 
 
-def _show(request: HttpRequest, migration: Migration, *, text: str = "", status: int = 200) -> HttpResponse:
-    """The page; `text` is what was typed into a decision that was refused."""
+def _show(
+    request: HttpRequest, migration: Migration, *, text: str = "", reason: str = "", status: int = 200
+) -> HttpResponse:
+    """The page; `text` is what was typed into a decision that was refused, `reason` into a break-glass that was."""
     asked = migration.sign_off_requests.order_by("-id").first()
     context = {
         "text": text,
+        "reason": reason,
         **live.frame(request, migration, "sign-off"),
         "asked": asked,
         "earlier": migration.sign_off_requests.order_by("-id")[1:],
-        "proofs": live.proofs(migration),
+        "proofs": proofs(migration),
         "health": _health(migration),
         "acts": _acts(migration),
         "protection": _protection(migration),
@@ -96,7 +100,7 @@ def _may_break_glass(request: HttpRequest, migration: Migration, asked: SignOffR
         settings.HOLDFAST_BREAK_GLASS
         and asked
         and asked.state == SignOffRequest.State.OPEN
-        and can(request.user, "breakglass.use", namespace=rules.namespaces(migration))
+        and can(request.user, "breakglass.use", namespace=migration.namespaces)
         and not rules.has_decided(person(request), asked)
     )
 
@@ -153,6 +157,7 @@ def ask_again(request: HttpRequest, reference: str) -> HttpResponse:
 def break_glass(request: HttpRequest, reference: str) -> HttpResponse:
     migration = load(request, reference)
     asked = migration.sign_off_requests.order_by("-id").first()
+    reason = typed(request, "reason", 4000)
 
     def action() -> None:
         if asked is None:
@@ -160,14 +165,14 @@ def break_glass(request: HttpRequest, reference: str) -> HttpResponse:
         signing.break_glass(
             by=person(request),
             request=asked,
-            reason=typed(request, "reason", 4000),
+            reason=reason,
             covers_digest=request.POST.get("covers_digest", ""),
         )
 
-    attempt(
-        request, action, done="You approved alone. It is recorded, and shown on every page of this migration."
-    )
-    return see_other("sign-off", reference)
+    done = "You approved alone. It is recorded, and shown on every page of this migration."
+    if attempt(request, action, done=done):
+        return see_other("sign-off", reference)
+    return _show(request, load(request, reference), reason=reason, status=422)
 
 
 def _number(text: str) -> int:

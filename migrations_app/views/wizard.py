@@ -322,8 +322,9 @@ def checks(request: HttpRequest, reference: str) -> HttpResponse:
         **_frame(request, migration, "checks"),
         **live.plan_context(migration),
         "running": migration.state == State.PREPARING,
-        "stopped": any(c["verdict"] == "stop" for c in migration.plan.get("checks", [])),
+        "stopped": bool(migration.stopped_by_checks),
         "ready": migration.state == State.READY,
+        "worker_silent_s": live.worker_silent_s(migration),
     }
     return render_part(request, "migrations/wizard/checks.html", "migrations/wizard/_checks.html", context)
 
@@ -337,8 +338,11 @@ def review(request: HttpRequest, reference: str) -> HttpResponse:
     if migration.state != State.READY:
         messages.info(request, "The plan is made by the checks. Run them first.")
         return see_other("wizard-checks", reference)
-    stopped = any(c["verdict"] == "stop" for c in migration.plan.get("checks", []))
-    context = {**_frame(request, migration, "review"), **live.plan_context(migration), "stopped": stopped}
+    context = {
+        **_frame(request, migration, "review"),
+        **live.plan_context(migration),
+        "stopped": bool(migration.stopped_by_checks),
+    }
     return render(request, "migrations/wizard/review.html", context)
 
 

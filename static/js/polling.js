@@ -13,7 +13,11 @@
 
   var lost = null;
   function failed(event) {
-    if (!polls(event)) return;
+    if (!polls(event)) {
+      var refused = document.getElementById("no-answer");
+      if (refused) refused.hidden = false;
+      return;
+    }
     lost = lost || new Date();
     var notice = document.getElementById("unanswered");
     if (!notice) return;
@@ -23,11 +27,12 @@
   ["htmx:sendError", "htmx:timeout", "htmx:responseError"].forEach(function (name) {
     document.addEventListener(name, failed);
   });
-  document.addEventListener("htmx:afterOnLoad", function (event) {
-    if (!polls(event)) return;
-    lost = null;
-    var notice = document.getElementById("unanswered");
+  // Before the swap: the answer may take away the very element that asked, and what it says afterwards is not heard here.
+  document.addEventListener("htmx:beforeOnLoad", function (event) {
+    if (event.detail.xhr.status >= 400 && event.detail.xhr.status !== 422) return;
+    var notice = document.getElementById(polls(event) ? "unanswered" : "no-answer");
     if (notice) notice.hidden = true;
+    if (polls(event)) lost = null;
   });
 
   // A session that ended leads to the sign-in, unless somebody was typing: what is not sent yet stays, and says what to do.
@@ -40,7 +45,8 @@
   document.addEventListener("htmx:beforeOnLoad", function (event) {
     if (!polls(event) || !event.detail.xhr.getResponseHeader("HX-Redirect")) return;
     var fields = document.querySelectorAll("form[method=post] textarea, form[method=post] input, form[method=post] select");
-    if (!Array.from(fields).some(typed)) return;
+    var unsent = document.getElementById("unsent");
+    if (!Array.from(fields).some(typed) && (!unsent || unsent.hidden)) return;
     event.preventDefault();
     document.getElementById("ended").hidden = false;
   });

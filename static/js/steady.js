@@ -65,7 +65,11 @@
     var old = Array.from(have.childNodes), fresh = Array.from(want.childNodes);
     var stays = pairs(old, fresh), kept = new Map(), staying = new Set();
     stays.forEach(function (pair) { kept.set(fresh[pair[1]], old[pair[0]]); staying.add(old[pair[0]]); });
-    old.forEach(function (each) { if (!staying.has(each)) each.remove(); });
+    old.forEach(function (each) {
+      if (staying.has(each)) return;
+      if (each.nodeType === Node.ELEMENT_NODE) keepUnsent(each);
+      each.remove();
+    });
     var at = have.firstChild;
     fresh.forEach(function (next) {
       var found = kept.get(next);
@@ -79,12 +83,33 @@
     });
   }
 
+  // Text that somebody typed outlives its form, which a colleague may have closed: it is shown as not sent, and is back in
+  // the form when that comes back.
+  var unsent = {};
+  function keepUnsent(gone) {
+    Array.from(gone.querySelectorAll("textarea")).concat(gone.nodeName === "TEXTAREA" ? [gone] : []).forEach(function (field) {
+      if (field.id && !field.readOnly && field.value !== field.defaultValue) unsent[field.id] = field.value;
+    });
+  }
+  function showUnsent() {
+    Object.keys(unsent).forEach(function (id) {
+      var field = document.getElementById(id);
+      if (field && !field.readOnly && field.value === field.defaultValue) field.value = unsent[id];
+      if (field && !field.readOnly) delete unsent[id];
+    });
+    var notice = document.getElementById("unsent"), texts = Object.keys(unsent).map(function (id) { return unsent[id]; });
+    if (!notice) return;
+    notice.hidden = !texts.length;
+    notice.querySelector("textarea").value = texts.join("\n\n");
+  }
+
   htmx.defineExtension("steady", {
     isInlineSwap: function (style) { return style === "steady"; },
     handleSwap: function (style, target, fragment) {
       if (style !== "steady") return false;
       var added = [];
       children(target, fragment, added);
+      showUnsent();
       return added;
     },
   });

@@ -11,6 +11,7 @@ from dashboard import protecting
 from dashboard.models import Claim, Cluster, GitRepository, ProtectionChange
 from dashboard.protecting_states import IN_GIT, ChangeState, How
 from dashboard.states import Drift, Enforcement, Owner, Protection
+from tests.migrations_app.making import at_sign_off
 from tests.support.people import person
 
 pytestmark = pytest.mark.django_db
@@ -202,3 +203,30 @@ def test_a_policy_without_its_engine_is_red_on_the_overview(
     badge = page[: page.index(f"{state.label}</span>")].rsplit("<span", 1)[1]
     assert f"tone-{tone}" in badge
     assert "Policy keep is expected to deny." in page
+
+
+def test_a_withdrawn_branch_is_not_said_to_be_out_of_git(cluster: Cluster) -> None:
+    claim = a_claim(cluster)
+    browser = signed_in("operator")
+    pushed = a_change(claim, state=ChangeState.PUSHED, branch="holdfast/protect-data")
+    page = browser.post(f"{pushed.get_absolute_url()}withdraw/", follow=True).content.decode()
+    assert "Nothing of it is in the branch" not in page
+    assert "holdfast/protect-data" in page and "Whether somebody merged it since was not looked at" in page
+    made = ready(claim)
+    page = browser.post(f"{made.get_absolute_url()}withdraw/", follow=True).content.decode()
+    assert "Holdfast pushed nothing of it." in page
+
+
+def test_both_claims_of_a_move_within_a_namespace_are_held(cluster: Cluster) -> None:
+    migration = at_sign_off(person("admin"))
+    migration.cluster, migration.destination_namespace = cluster, "media"
+    migration.save(update_fields=["cluster", "destination_namespace"])
+    migration.transfers.update(source_name="data", destination_name="data-2")
+    browser = signed_in("operator")
+    for number, name in enumerate(("data", "data-2", "other")):
+        a_claim(cluster, name=name, uid=f"u-{number}")
+        page = browser.get(f"/claims/production/media/{name}/").content.decode()
+        held = f"Migration {migration.reference} holds the claim" in page
+        assert held == (name != "other"), name
+        browser.post(f"/claims/production/media/{name}/protect/", {"how": "auto"}, follow=True)
+        assert ProtectionChange.objects.filter(name=name).exists() != held, name

@@ -322,7 +322,7 @@ def test_who_approved_already_cannot_break_the_glass_and_is_told_so(
         {"reason": "Nobody else can be reached tonight.", "covers_digest": request.covers_digest},
         follow=True,
     )
-    assert answer.status_code == 200 and "decided on this request already" in answer.content.decode()
+    assert answer.status_code == 422 and "decided on this request already" in answer.content.decode()
     assert state_of(request) == "open"
     assert Event.objects.get(verb="action.refuse").actor == "approver"
 

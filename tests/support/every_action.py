@@ -38,6 +38,8 @@ PARTS = {
     "migrations_app.actions.moving.snapshot",
     "migrations_app.actions.notifying.notify",  # a row that is written beside an event, or not at all
     "migrations_app.actions.notifying.notify_of_state",
+    "migrations_app.actions.notifying.notify_of_wait",
+    "migrations_app.actions.notifying.notify_of_problem",
     "audit.exporting.export",  # begins by `begin`
     "audit.trail.record",  # the one door itself
 }

@@ -5,6 +5,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from migrations_app.models import Migration
+from migrations_app.problems import Problem
 from worker.context import Context
 from worker.outcomes import Keep, Outcome
 
@@ -23,7 +24,7 @@ def tick(context: Context) -> Outcome:
         elif volume.reclaim_policy != "Retain":
             lost.append(f"volume {transfer.source_volume} is no longer on Retain")
     if lost:
-        return Keep(until, f"Undo is not certain any more: {'; '.join(lost)}.")
+        return Keep(until, f"Undo is not certain any more: {'; '.join(lost)}.", _lost(lost))
     if until <= timezone.now():
         return Keep(
             until,
@@ -32,4 +33,13 @@ def tick(context: Context) -> Outcome:
     return Keep(
         until,
         f"The source volumes are kept until {until:%Y-%m-%d %H:%M} UTC. Undo is possible until they are purged.",
+    )
+
+
+def _lost(lost: list[str]) -> Problem:
+    return Problem(
+        f"Undo is not certain any more: {'; '.join(lost)}.",
+        "The application and its data in the destination are not touched by this.",
+        "Set a volume that is still there to Retain again. If one is gone, the destination holds the only copy: see that it has a backup.",
+        code="source-not-kept",
     )
