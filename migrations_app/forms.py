@@ -1,12 +1,14 @@
 """The pages of the wizard as forms. Every error says what is wrong and what fits."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
 
-from dashboard.models import Claim, GitOpsFact
+from dashboard.models import Claim, GitOpsFact, GitRepository
 from migrations_app.models import GitMode, Migration, ReleasePath
+from migrations_app.rules import pushing
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -191,10 +193,10 @@ class OptionsForm(forms.Form):
         help_text="It stops before the application is scaled down, until you continue.",
     )
     git_mode = forms.ChoiceField(
-        choices=GitMode.choices,
         widget=forms.RadioSelect,
         label="Changes to Git",
         help_text="The diff is shown on the review page before anything is pushed.",
+        error_messages={"invalid_choice": "The repository does not allow this. Choose another way."},
     )
     release_path = forms.ChoiceField(
         choices=ReleasePath.choices,
@@ -228,6 +230,15 @@ class OptionsForm(forms.Form):
         label="What will be tested",
         help_text="Shown at the test gate and to the approver.",
     )
+
+    def __init__(self, *args: Any, repositories: Sequence[GitRepository], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["git_mode"]
+        assert isinstance(field, forms.ChoiceField)  # noqa: S101 - declared above
+        field.choices = [(mode.value, mode.label) for mode in pushing.modes(repositories)]
+        if len(field.choices) < len(GitMode):
+            names = ", ".join(row.name for row in repositories)
+            field.help_text = f"{field.help_text} An admin allows no more for {names}."
 
     def release_paths(self) -> list[tuple[Any, str]]:
         """For the template: each choice with the sentence that says when to take it."""

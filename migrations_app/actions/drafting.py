@@ -13,6 +13,7 @@ from dashboard.models import Cluster
 from migrations_app.actions.moving import move
 from migrations_app.models import Course, GitMode, Migration, ReleasePath, Transfer
 from migrations_app.problems import Refused, Stale
+from migrations_app.rules import pushing
 from migrations_app.rules.possible import check_edit
 from migrations_app.states import DRAFTS, State
 
@@ -114,6 +115,9 @@ def set_options(
     limits: Mapping[str, int],
 ) -> None:
     """Options of the procedure: how many warm passes, how long the source volume is kept, how Git is changed, how the source claims leave."""
+    for row in pushing.repositories(migration):
+        if forbidden := pushing.too_much(row, git_mode):
+            raise Refused(forbidden, next="Choose another way, or ask an admin to allow it under Settings.")
     with _editing(migration) as before:
         values: dict[str, Any] = {
             "warm_passes": warm_passes,

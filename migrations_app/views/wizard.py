@@ -10,12 +10,13 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts import permissions
 from accounts.access import needs
-from dashboard.models import Claim, Cluster, NamespaceFact
+from dashboard.models import Claim, Cluster, GitRepository, NamespaceFact
 from dashboard.queries import visible_gitops
 from dashboard.views.parts import render_part
 from migrations_app.actions import drafting, running
 from migrations_app.forms import DestinationForm, OptionsForm, SourceForm, shown_size
 from migrations_app.models import GitMode, Migration, ReleasePath
+from migrations_app.rules import pushing
 from migrations_app.rules.claims import held
 from migrations_app.states import State
 from migrations_app.views import live
@@ -253,19 +254,22 @@ def options(request: HttpRequest, reference: str) -> HttpResponse:
     migration = _draft(request, reference)
     if migration is None:
         return see_other("migration", reference)
+    repositories = pushing.repositories(migration)
+    likely = _likely_git_mode(migration, repositories)
     initial = {
         "warm_passes": migration.warm_passes,
         "pause_before_quiesce": migration.pause_before_quiesce,
-        "git_mode": migration.git_mode if migration.version else _likely_git_mode(migration),
+        "git_mode": migration.git_mode if migration.version else likely,
         "release_path": migration.release_path,
         "retention_days": migration.retention_days,
         "test_note": migration.test_note,
         "bandwidth": shown_size(migration.limits.get("bandwidth", 0)),
         "iops": migration.limits.get("iops"),
     }
-    if migration.git_mode == GitMode.NONE and not migration.plan:
-        initial["git_mode"] = _likely_git_mode(migration)
-    form = OptionsForm(request.POST or None, initial=initial)
+    undecided = migration.git_mode == GitMode.NONE and not migration.plan
+    if undecided or initial["git_mode"] not in pushing.modes(repositories):
+        initial["git_mode"] = likely
+    form = OptionsForm(request.POST or None, initial=initial, repositories=repositories)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
 
@@ -294,7 +298,7 @@ def options(request: HttpRequest, reference: str) -> HttpResponse:
     )
 
 
-def _likely_git_mode(migration: Migration) -> str:
+def _likely_git_mode(migration: Migration, repositories: list[GitRepository]) -> str:
     """What the claims' owner and the repository's policy suggest."""
     names = list(migration.transfers.values_list("source_name", flat=True))
     rows = Claim.objects.present().filter(
@@ -302,10 +306,8 @@ def _likely_git_mode(migration: Migration) -> str:
     )
     if not rows.filter(owner_kind="kustomization").exists():
         return str(GitMode.NONE)
-    policies = set(migration.cluster.repositories.values_list("push_policy", flat=True))
-    return str(
-        GitMode.DIRECT if "direct" in policies else GitMode.BRANCH if "branch" in policies else GitMode.MANUAL
-    )
+    # Where none is known, Holdfast has nowhere to push.
+    return str(pushing.modes(repositories)[0] if repositories else GitMode.MANUAL)
 
 
 @needs("migrations.edit")
