@@ -42,6 +42,27 @@ def roll_back_plan(migration: Migration) -> list[str]:
     return lines or ["Nothing was changed in the cluster, so there is nothing to put back."]
 
 
+def close_plan(migration: Migration) -> list[str]:
+    """What is known when a migration is closed as it is, and what stays."""
+    problem = migration.problem or {}
+    volumes = ", ".join(t.source_volume for t in migration.transfers.all())
+    made = migration.intents.filter(verb="claim.create", key__startswith="undo/", state__in=_DID)
+    lines = [f"Keep on record why it stopped: {problem.get('happened', '')}"]
+    lines += [f"Leave claim {one.namespace}/{one.name}, which Undo has made, as it is." for one in made]
+    owner = migration.source_owner
+    resting = migration.intents.filter(key__startswith="quiesce/suspend/", state__in=_DID)
+    if owner and resting.exists():
+        lines.append(
+            f"Leave {owner['kind']} {owner['namespace']}/{owner['name']} as it is; where it is suspended, it stays so."
+        )
+    return [
+        *lines,
+        f"Leave what there still is of the source's volumes as it is: {volumes}.",
+        f"Leave {migration.destination_namespace}, its claims and its application as they are.",
+        "Let go of the claims, so that another migration can take them. Undo and Purge are not possible afterwards.",
+    ]
+
+
 def undo_plan(migration: Migration) -> list[str]:
     """What Undo will do, in order."""
     lines = []

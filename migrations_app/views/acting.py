@@ -11,7 +11,7 @@ from accounts.access import needs
 from migrations_app.actions import gates, running
 from migrations_app.models import Migration
 from migrations_app.problems import Stale
-from migrations_app.rules.going_back import roll_back_plan, undo_plan
+from migrations_app.rules.going_back import close_plan, roll_back_plan, undo_plan
 from migrations_app.rules.possible import button
 from migrations_app.views import live
 from migrations_app.views.shared import allowed_in, attempt, check_edit, load, person, see_other, typed
@@ -26,6 +26,7 @@ _ACTIONS: dict[str, Callable[..., Any]] = {
     "roll-back": running.roll_back,
     "undo": running.undo,
     "purge": running.purge,
+    "close": running.close,
 }
 _DONE = {
     "continue": "It goes on.",
@@ -36,9 +37,11 @@ _DONE = {
     "roll-back": "Roll back begins.",
     "undo": "Undo begins.",
     "purge": "The source volumes are being deleted.",
+    "close": "It is closed.",
 }
 # These show what they will do before they do it.
-_SHOWN_FIRST = {"abort", "roll-back", "undo", "purge"}
+_SHOWN_FIRST = {"abort", "roll-back", "undo", "purge", "close"}
+_TYPED = {"purge", "close"}
 
 
 @needs("migrations.edit")  # purge needs more, which whoever holds this holds too
@@ -70,11 +73,11 @@ def act(request: HttpRequest, reference: str, verb: str) -> HttpResponse:
     arguments: dict[str, Any] = {"by": person(request), "migration": migration}
     if verb == "continue":
         arguments["plan_digest"] = typed(request, "plan_digest", 80)
-    if verb == "purge":
+    if verb in _TYPED:
         arguments["typed"] = typed(request, "typed", 300)
-    if verb in {"roll-back", "undo"}:
+    if verb in {"roll-back", "undo", "close"}:
         arguments["reason"] = typed(request, "reason", 2000)
-    if not attempt(request, lambda: _ACTIONS[verb](**arguments), done=_DONE[verb]) and verb == "purge":
+    if not attempt(request, lambda: _ACTIONS[verb](**arguments), done=_DONE[verb]) and verb in _TYPED:
         return see_other("migration-act", reference, verb)
     return see_other("migration", reference)
 
@@ -88,6 +91,8 @@ def _lines(migration: Migration, verb: str) -> list[str]:
         return roll_back_plan(migration)
     if verb == "undo":
         return undo_plan(migration)
+    if verb == "close":
+        return close_plan(migration)
     if verb == "abort":
         return [
             "Delete the mover Jobs that run, with their pods.",

@@ -56,7 +56,7 @@ def addresses(migration: Migration) -> Iterator[tuple[str, dict[str, str]]]:
     )
     yield f"{base}/draft/start/", {"plan_digest": ""}
     yield f"{base}/confirm-test/", {"note": ""}
-    for verb in ("abort", "roll-back", "undo", "purge", "retry", "pause", "resume", "continue"):
+    for verb in ("abort", "roll-back", "undo", "purge", "close", "retry", "pause", "resume", "continue"):
         yield f"{base}/act/{verb}/", {"version": "", "reason": "", "typed": ""}
 
 
