@@ -13,6 +13,8 @@ from migrations_app.rules import pushing
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _SIZE = re.compile(r"(\d{1,6})\s*(Ki|Mi|Gi|Ti)?B?", re.IGNORECASE)
+# Slower, and an outage would take days: rather a unit that was forgotten.
+LEAST_BANDWIDTH = 1024**2
 _UNIT = {"": 1, "ki": 1024, "mi": 1024**2, "gi": 1024**3, "ti": 1024**4}
 
 
@@ -214,7 +216,7 @@ class OptionsForm(forms.Form):
         required=False,
         max_length=12,
         label="Bandwidth limit per mover and second",
-        help_text="Such as 50Mi. Empty: as fast as the storage gives.",
+        help_text="Such as 50Mi; at least 1Mi. Empty: as fast as the storage gives.",
     )
     iops = forms.IntegerField(
         required=False,
@@ -245,7 +247,13 @@ class OptionsForm(forms.Form):
         return list(zip(self["release_path"], RELEASE_WHEN.values(), strict=True))
 
     def clean_bandwidth(self) -> int:
-        return size_bytes(str(self.cleaned_data.get("bandwidth") or ""))
+        text = str(self.cleaned_data.get("bandwidth") or "").strip()
+        rate = size_bytes(text)
+        if text and rate < LEAST_BANDWIDTH:
+            raise forms.ValidationError(
+                f"{text} means {rate} bytes a second. Write 50Mi for 50 MiB a second; 1Mi is the least."
+            )
+        return rate
 
     def limits(self) -> dict[str, int]:
         return {key: value for key in ("bandwidth", "iops") if (value := self.cleaned_data.get(key))}

@@ -101,7 +101,7 @@ def _worker_silent_s(found: Migration) -> float | None:
 
 def poll_s(found: Migration) -> int:
     """Seconds until the page looks again; 0 when nothing will change by itself."""
-    if found.is_finished or found.state in {State.ABORTED, State.DRAFT}:
+    if found.is_finished or found.state == State.DRAFT:
         return 0
     busy = found.is_ticking and found.state not in {State.WAITING, State.RETAINED}
     return BUSY_POLL_S if busy else SLOW_POLL_S

@@ -36,9 +36,10 @@ def test_closing_lets_go_of_the_claims_and_is_on_record(
     page = client.get(path).content.decode()
     assert "pv-source is gone" in page and "Type photos to confirm" in page
 
-    client.post(path, {"typed": "something", "reason": "No."})
+    version = migration.version
+    client.post(path, {"version": version, "typed": "something", "reason": "No."})
     assert Migration.objects.get().state == State.FAILED
-    client.post(path, {"typed": "photos", "reason": "The copy is enough."})
+    client.post(path, {"version": version, "typed": "photos", "reason": "The copy is enough."})
     migration = Migration.objects.get()
     assert migration.state == end and "pv-source is gone" in migration.message
     assert not held(migration.cluster_id, "media", ["library"])

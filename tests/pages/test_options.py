@@ -94,3 +94,16 @@ def test_a_choice_that_is_allowed_no_longer_is_not_shown_as_chosen(signed_in: Si
     GitRepository.objects.update(push_policy=PushPolicy.BRANCH)
     page = client.get(f"/migrations/{migration.reference}/draft/options/")
     assert page.context["form"]["git_mode"].value() == "branch"
+
+
+@pytest.mark.parametrize(("typed", "kept"), [("50", None), ("50Ki", None), ("1Mi", 1024**2), ("", None)])
+def test_a_bandwidth_without_its_unit_is_not_taken_for_bytes(
+    signed_in: SignedIn, typed: str, kept: int | None
+) -> None:
+    client = signed_in("operator")
+    migration = draft(User.objects.get(username="operator"))
+    fields = {**FIELDS, "git_mode": "none", "bandwidth": typed}
+    answer = client.post(f"/migrations/{migration.reference}/draft/options/", fields)
+    if typed and kept is None:
+        assert answer.status_code == 422 and f"{typed} means" in answer.content.decode()
+    assert Migration.objects.get().limits.get("bandwidth") == kept
