@@ -11,7 +11,7 @@ from accounts.access import needs
 from migrations_app.actions import gates, running
 from migrations_app.models import Migration
 from migrations_app.problems import Stale
-from migrations_app.rules.going_back import close_plan, roll_back_plan, undo_plan
+from migrations_app.rules.going_back import abort_plan, close_plan, purge_plan, roll_back_plan, undo_plan
 from migrations_app.rules.possible import button
 from migrations_app.views import live
 from migrations_app.views.shared import allowed_in, attempt, check_edit, load, person, see_other, typed
@@ -94,16 +94,9 @@ def _lines(migration: Migration, verb: str) -> list[str]:
     if verb == "close":
         return close_plan(migration)
     if verb == "abort":
-        return [
-            "Delete the mover Jobs that run, with their pods.",
-            "Change nothing else: the application stays stopped if it was stopped.",
-        ]
+        return abort_plan(migration)
     if verb == "purge":
-        where = migration.source_namespace
-        return [
-            f"Delete volume {t.source_volume} and the data in it, for good. It was {where}/{t.source_name}."
-            for t in migration.transfers.all()
-        ]
+        return purge_plan(migration)
     return []
 
 
