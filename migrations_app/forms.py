@@ -12,7 +12,9 @@ from migrations_app.rules import pushing
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_SIZE = re.compile(r"(\d{1,6})\s*(Ki|Mi|Gi|Ti)?B?", re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,15})\s*(Ki|Mi|Gi|Ti)?B?", re.IGNORECASE)
+_SIZE_LENGTH = 20
+_MOST_BYTES = 2**63 - 1  # what a column holds
 # Slower, and an outage would take days: rather a unit that was forgotten.
 LEAST_BANDWIDTH = 1024**2
 _UNIT = {"": 1, "ki": 1024, "mi": 1024**2, "gi": 1024**3, "ti": 1024**4}
@@ -28,7 +30,10 @@ def size_bytes(text: str) -> int:
         raise forms.ValidationError(
             f"{text!r} is not a size. Write 20Gi, 500Mi, or leave it empty for the source's size."
         )
-    return int(found[1]) * _UNIT[(found[2] or "").lower()]
+    size = int(found[1]) * _UNIT[(found[2] or "").lower()]
+    if size > _MOST_BYTES:
+        raise forms.ValidationError(f"{text} is more than any volume holds.")
+    return size
 
 
 class SourceForm(forms.Form):
@@ -90,20 +95,21 @@ class DestinationForm(forms.Form):
         owner.choices = [("", "None: the destination is not in Git")] + [
             (f"{k.namespace}/{k.name}", f"{k.namespace}/{k.name} ({k.path})") for k in kustomizations
         ]
+        # By the source's name: numbers, and rows, are given anew when claims are chosen anew.
         for transfer in migration.transfers.all():
-            number = transfer.number
-            self.fields[f"name_{number}"] = forms.CharField(
+            source = transfer.source_name
+            self.fields[f"name_{source}"] = forms.CharField(
                 max_length=253, label="Name", initial=transfer.destination_name
             )
-            self.fields[f"class_{number}"] = forms.ChoiceField(
+            self.fields[f"class_{source}"] = forms.ChoiceField(
                 required=False,
                 label="Storage class",
                 initial=transfer.destination_class,
                 choices=[("", "As the source"), *((c, c) for c in classes)],
             )
-            self.fields[f"size_{number}"] = forms.CharField(
+            self.fields[f"size_{source}"] = forms.CharField(
                 required=False,
-                max_length=12,
+                max_length=_SIZE_LENGTH,
                 label="Size",
                 initial=shown_size(transfer.destination_bytes),
                 widget=forms.TextInput(attrs={"placeholder": "As the source"}),
@@ -112,7 +118,7 @@ class DestinationForm(forms.Form):
     def rows(self) -> list[dict[str, Any]]:
         """For the template: each transfer with its three fields."""
         return [
-            {"transfer": t, **{key: self[f"{key}_{t.number}"] for key in ("name", "class", "size")}}
+            {"transfer": t, **{key: self[f"{key}_{t.source_name}"] for key in ("name", "class", "size")}}
             for t in self.migration.transfers.all()
         ]
 
@@ -128,7 +134,7 @@ class DestinationForm(forms.Form):
         cleaned = super().clean() or {}
         names: dict[str, str] = {}
         for transfer in self.migration.transfers.all():
-            key = f"name_{transfer.number}"
+            key = f"name_{transfer.source_name}"
             name = str(cleaned.get(key, "")).strip()
             if name and not _NAME.fullmatch(name):
                 self.add_error(key, "Not a claim's name: lower-case letters, digits, hyphens and dots.")
@@ -138,11 +144,11 @@ class DestinationForm(forms.Form):
                 self.add_error(key, "That is the source itself. Choose another name or another namespace.")
             names[name] = transfer.source_name
             try:
-                cleaned[f"size_{transfer.number}"] = size_bytes(
-                    str(cleaned.get(f"size_{transfer.number}") or "")
+                cleaned[f"size_{transfer.source_name}"] = size_bytes(
+                    str(cleaned.get(f"size_{transfer.source_name}") or "")
                 )
             except forms.ValidationError as error:
-                self.add_error(f"size_{transfer.number}", error)
+                self.add_error(f"size_{transfer.source_name}", error)
         return cleaned
 
     def chosen(self) -> dict[str, tuple[str, str, int]]:
@@ -150,9 +156,9 @@ class DestinationForm(forms.Form):
         data = self.cleaned_data
         return {
             t.source_name: (
-                data[f"name_{t.number}"].strip(),
-                data[f"class_{t.number}"],
-                data[f"size_{t.number}"],
+                data[f"name_{t.source_name}"].strip(),
+                data[f"class_{t.source_name}"],
+                data[f"size_{t.source_name}"],
             )
             for t in self.migration.transfers.all()
         }
@@ -214,7 +220,7 @@ class OptionsForm(forms.Form):
     )
     bandwidth = forms.CharField(
         required=False,
-        max_length=12,
+        max_length=_SIZE_LENGTH,
         label="Bandwidth limit per mover and second",
         help_text="Such as 50Mi; at least 1Mi. Empty: as fast as the storage gives.",
     )

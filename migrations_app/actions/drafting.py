@@ -14,18 +14,9 @@ from migrations_app.actions.moving import move
 from migrations_app.models import Course, GitMode, Migration, ReleasePath, Transfer
 from migrations_app.problems import Refused, Stale
 from migrations_app.rules import pushing
+from migrations_app.rules.drafts import snapshot
 from migrations_app.rules.possible import check_edit
 from migrations_app.states import DRAFTS, State
-
-_OPTIONS = (
-    "warm_passes",
-    "retention_days",
-    "pause_before_quiesce",
-    "git_mode",
-    "release_path",
-    "test_note",
-    "limits",
-)
 
 
 def create_draft(
@@ -178,7 +169,7 @@ def _editing(migration: Migration) -> Iterator[dict[str, Any]]:
         check_edit(current)
         if current.version != migration.version:
             raise Stale
-        yield _snapshot(migration)
+        yield snapshot(migration)
 
 
 def _edit(migration: Migration, **values: Any) -> None:
@@ -187,21 +178,6 @@ def _edit(migration: Migration, **values: Any) -> None:
         setattr(migration, name, value)
     migration.version += 1
     migration.save(update_fields=[*values, "state", "plan", "plan_digest", "version", "changed_at"])
-
-
-def _snapshot(migration: Migration) -> dict[str, Any]:
-    """Everything that a draft says, for the audit trail."""
-    return {
-        "application": migration.application,
-        "source": migration.source_namespace,
-        "destination": migration.destination_namespace,
-        "owner": dict(migration.destination_owner),
-        "claims": {
-            each.source_name: [each.destination_name, each.destination_class, each.destination_bytes]
-            for each in migration.transfers.all()
-        },
-        **{name: getattr(migration, name) for name in _OPTIONS},
-    }
 
 
 def _record(migration: Migration, by: User, verb: str, *, before: Mapping[str, Any] | None) -> None:
@@ -213,5 +189,5 @@ def _record(migration: Migration, by: User, verb: str, *, before: Mapping[str, A
         namespace=migration.source_namespace,
         cluster=migration.cluster.name,
         before=before,
-        after=_snapshot(migration),
+        after=snapshot(migration),
     )

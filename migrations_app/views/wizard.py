@@ -16,7 +16,7 @@ from dashboard.views.parts import render_part
 from migrations_app.actions import drafting, running
 from migrations_app.forms import DestinationForm, OptionsForm, SourceForm, shown_size
 from migrations_app.models import GitMode, Migration, ReleasePath
-from migrations_app.rules import pushing
+from migrations_app.rules import drafts, pushing
 from migrations_app.rules.claims import held
 from migrations_app.states import State
 from migrations_app.views import live
@@ -117,8 +117,15 @@ def _frame(request: HttpRequest, migration: Migration, page: str) -> dict[str, A
         "state": migration.state_value,
         "pages": [(key, label, f"wizard-{key}", keys.index(key) < keys.index(page)) for key, label in PAGES],
         "page": page,
+        "seen": drafts.fingerprint(migration),
         "claims_so_far": _claims_of(migration),
     }
+
+
+def _check_seen(request: HttpRequest, migration: Migration) -> None:
+    """Another tab, or another person, may have saved a page meanwhile."""
+    if "seen" in request.POST:
+        drafts.check_seen(migration, request.POST["seen"])
 
 
 def _claims_of(migration: Migration) -> list[dict[str, Any]]:
@@ -166,6 +173,7 @@ def source(request: HttpRequest, reference: str) -> HttpResponse:
         data = form.cleaned_data
 
         def action() -> None:
+            _check_seen(request, migration)
             drafting.set_source(
                 by=person(request),
                 migration=migration,
@@ -176,7 +184,7 @@ def source(request: HttpRequest, reference: str) -> HttpResponse:
         if attempt(request, action):
             return see_other("wizard-destination", reference)
     context = {"form": _focus(form), "claims": claims, "picked": form["claims"].value() or []}
-    status = 422 if form.errors else 200
+    status = 422 if request.method == "POST" else 200
     return render(
         request,
         "migrations/wizard/source.html",
@@ -220,6 +228,7 @@ def destination(request: HttpRequest, reference: str) -> HttpResponse:
         permissions.check(request.user, "migrations.edit", namespace=namespace)
 
         def action() -> None:
+            _check_seen(request, migration)
             drafting.set_destination(
                 by=person(request),
                 migration=migration,
@@ -239,7 +248,7 @@ def destination(request: HttpRequest, reference: str) -> HttpResponse:
         "rows": [{**row, "claim": so_far.get(row["transfer"].pk)} for row in form.rows()],
         "namespaces": list(names.values_list("name", flat=True)),
     }
-    status = 422 if form.errors else 200
+    status = 422 if request.method == "POST" else 200
     return render(
         request,
         "migrations/wizard/destination.html",
@@ -274,6 +283,7 @@ def options(request: HttpRequest, reference: str) -> HttpResponse:
         data = form.cleaned_data
 
         def action() -> None:
+            _check_seen(request, migration)
             drafting.set_options(
                 by=person(request),
                 migration=migration,
@@ -289,7 +299,7 @@ def options(request: HttpRequest, reference: str) -> HttpResponse:
 
         if attempt(request, action):
             return see_other("wizard-checks", reference)
-    status = 422 if form.errors else 200
+    status = 422 if request.method == "POST" else 200
     return render(
         request,
         "migrations/wizard/options.html",
