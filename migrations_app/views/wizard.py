@@ -10,17 +10,16 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts import permissions
 from accounts.access import needs
-from dashboard.models import Claim, Cluster, GitRepository, NamespaceFact
+from dashboard.models import Claim, GitRepository, NamespaceFact
 from dashboard.queries import visible_gitops
 from dashboard.views.parts import render_part
 from migrations_app.actions import drafting, running
 from migrations_app.forms import DestinationForm, OptionsForm, SourceForm, shown_size
 from migrations_app.models import GitMode, Migration, ReleasePath
 from migrations_app.rules import drafts, pushing
-from migrations_app.rules.claims import held
 from migrations_app.states import State
 from migrations_app.views import live
-from migrations_app.views.shared import attempt, check_edit, load, person, see_other, typed
+from migrations_app.views.shared import attempt, check_edit, load, person, see_other
 
 PAGES = (
     ("source", "Source"),
@@ -29,73 +28,6 @@ PAGES = (
     ("checks", "Checks"),
     ("review", "Review"),
 )
-
-
-@needs("migrations.edit")
-@require_http_methods(["GET", "HEAD", "POST"])
-def new(request: HttpRequest) -> HttpResponse:
-    """Where a draft begins: choose a namespace, then its claims. A claim's page comes here with both."""
-    rows = permissions.visible(
-        request.user, Claim.objects.present(), "namespace", permission="migrations.edit"
-    )
-    namespace = typed(request, "namespace", 63) or request.GET.get("namespace", "").replace("\x00", "")
-    cluster = Cluster.objects.first()
-    claims = list(rows.filter(namespace=namespace)) if namespace else []
-    groups = _applications(claims)
-    holders = held(cluster.pk, namespace, [c.name for c in claims]) if cluster else {}
-    chosen, application = _first_choice(request, groups, holders)
-    if request.method == "POST" and cluster is not None:
-        permissions.check(request.user, "migrations.edit", namespace=namespace)
-        chosen = [c for c in request.POST.getlist("claims") if any(c == row.name for row in claims)]
-        application = typed(request, "application", 100).strip() or (chosen[0] if chosen else "")
-        made: list[Migration] = []
-
-        def action() -> None:
-            made.append(
-                drafting.create_draft(
-                    by=person(request),
-                    cluster=cluster,
-                    namespace=namespace,
-                    application=application,
-                    claims=chosen,
-                )
-            )
-
-        if chosen and attempt(request, action):
-            return see_other("wizard-destination", made[0].reference)
-    refused = request.method == "POST"
-    context = {
-        "namespaces": sorted(set(rows.values_list("namespace", flat=True))),
-        "namespace": namespace,
-        "groups": groups,
-        "held": holders,
-        "chosen": chosen,
-        "application": application,
-        "nothing_chosen": refused and not chosen,
-    }
-    return render(request, "migrations/new.html", context, status=422 if refused else 200)
-
-
-def _first_choice(
-    request: HttpRequest, groups: list[dict[str, Any]], holders: dict[str, str]
-) -> tuple[list[str], str]:
-    """What is ticked at first, and the name: the application of the claim that the link named, else the first one."""
-    named = request.GET.getlist("claims")
-    group = next(
-        (g for g in groups if any(c.name in named for c in g["claims"])), groups[0] if groups else None
-    )
-    if group is None:
-        return [], ""
-    names = [c.name for c in group["claims"] if c.name not in holders]
-    return sorted({*names, *named} - set(holders)) if named else names, group["name"]
-
-
-def _applications(claims: list[Claim]) -> list[dict[str, Any]]:
-    """Claims grouped by who uses or owns them: an application is what one owner applies."""
-    groups: dict[str, list[Claim]] = {}
-    for claim in claims:
-        groups.setdefault(claim.owner_name or "on their own", []).append(claim)
-    return [{"name": name, "claims": groups[name]} for name in sorted(groups)]
 
 
 @needs("migrations.view")
