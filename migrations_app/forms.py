@@ -15,8 +15,6 @@ _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _SIZE = re.compile(r"(\d{1,15})\s*(Ki|Mi|Gi|Ti)?B?", re.IGNORECASE)
 _SIZE_LENGTH = 20
 _MOST_BYTES = 2**63 - 1  # what a column holds
-# Slower, and an outage would take days: rather a unit that was forgotten.
-LEAST_BANDWIDTH = 1024**2
 _UNIT = {"": 1, "ki": 1024, "mi": 1024**2, "gi": 1024**3, "ti": 1024**4}
 
 
@@ -222,7 +220,7 @@ class OptionsForm(forms.Form):
         required=False,
         max_length=_SIZE_LENGTH,
         label="Bandwidth limit per mover and second",
-        help_text="Such as 50Mi; at least 1Mi. Empty: as fast as the storage gives.",
+        help_text="Such as 50Mi. Empty: as fast as the storage gives.",
     )
     iops = forms.IntegerField(
         required=False,
@@ -255,9 +253,10 @@ class OptionsForm(forms.Form):
     def clean_bandwidth(self) -> int:
         text = str(self.cleaned_data.get("bandwidth") or "").strip()
         rate = size_bytes(text)
-        if text and rate < LEAST_BANDWIDTH:
+        if text and "i" not in text.lower() and rate < _UNIT["mi"]:
+            # A unit that was forgotten: the outage would never end.
             raise forms.ValidationError(
-                f"{text} means {rate} bytes a second. Write 50Mi for 50 MiB a second; 1Mi is the least."
+                f"{text} means {rate} bytes a second. Write the unit too: 50Mi for 50 MiB a second."
             )
         return rate
 

@@ -96,7 +96,9 @@ def test_a_choice_that_is_allowed_no_longer_is_not_shown_as_chosen(signed_in: Si
     assert page.context["form"]["git_mode"].value() == "branch"
 
 
-@pytest.mark.parametrize(("typed", "kept"), [("50", None), ("50Ki", None), ("1Mi", 1024**2), ("", None)])
+@pytest.mark.parametrize(
+    ("typed", "kept"), [("50", None), ("50000 B", None), ("256Ki", 256 * 1024), ("1Mi", 1024**2), ("", None)]
+)
 def test_a_bandwidth_without_its_unit_is_not_taken_for_bytes(
     signed_in: SignedIn, typed: str, kept: int | None
 ) -> None:
