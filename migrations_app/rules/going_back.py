@@ -42,13 +42,13 @@ def roll_back_plan(migration: Migration) -> list[str]:
         )
     for intent in intents.filter(key__startswith="quiesce/scale/").order_by("-id"):
         lines.append(
-            f"Scale {intent.kind} {intent.namespace}/{intent.name} back to {intent.before.get('replicas')}."
+            f"Scale {intent.kind} {intent.namespace}/{intent.name} back to {intent.before.get('replicas')}, if it is still at 0."
         )
     for intent in reversed(made):
         lines.append(f"Delete claim {intent.namespace}/{intent.name}, which this migration created.")
     if made and not used:
         lines.append("Let the volumes of those claims go with them, where the source is whole.")
-    lines += [f"Resume {what}." for what in _suspended(intents)]
+    lines += [f"Resume {what}, unless somebody else has changed it since." for what in _suspended(intents)]
     return lines or ["Nothing was changed in the cluster, so there is nothing to put back."]
 
 
@@ -129,7 +129,10 @@ def undo_plan(migration: Migration) -> list[str]:
 def _let_flux_go(migration: Migration, intents: QuerySet[Intent]) -> list[str]:
     """The owner that a release which did not end left suspended."""
     if not _declares(migration):
-        return [f"Resume {what}." for what in _suspended(intents, "Kustomization", "HelmRelease")]
+        return [
+            f"Resume {what}, unless somebody else has changed it since."
+            for what in _suspended(intents, "Kustomization", "HelmRelease")
+        ]
     return [
         f"Resume {what}, if Git does not declare the application in {migration.source_namespace} any more; else leave it suspended."
         for what in _suspended(intents, "Kustomization")
