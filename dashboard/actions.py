@@ -6,6 +6,7 @@ from django.db import transaction
 
 from audit.trail import Actor, record
 from dashboard.models import Cluster, GitRepository
+from migrations_app.problems import Refused
 
 _FIELDS = (
     "name",
@@ -23,10 +24,22 @@ def _snapshot(row: GitRepository) -> dict[str, Any]:
     return {field: str(getattr(row, field)) for field in _FIELDS}
 
 
-def save_repository(*, by: Actor, cluster: Cluster, name: str, **values: str) -> GitRepository:
-    """Adds the repository of that name, or changes it. `values`: the other fields of the model."""
+def save_repository(
+    *, by: Actor, cluster: Cluster, name: str, only_new: bool = False, **values: str
+) -> GitRepository:
+    """Adds the repository of that name, or changes it. `values`: the other fields of the model.
+
+    With `only_new` a name that is known is refused: nobody who adds one means to change what migrations rely on.
+    """
     with transaction.atomic():
+        # One at a time: two that add the same name would both find it free.
+        Cluster.objects.select_for_update().get(pk=cluster.pk)
         row = GitRepository.objects.select_for_update().filter(cluster=cluster, name=name).first()
+        if row is not None and only_new:
+            raise Refused(
+                f"There is a repository {name} already. Nothing was changed.",
+                next="Choose another name, or open that one in the list.",
+            )
         before = _snapshot(row) if row else None
         row = row or GitRepository(cluster=cluster, name=name)
         for key, value in values.items():

@@ -42,6 +42,12 @@ class RepositoryForm(forms.ModelForm):  # type: ignore[type-arg]
             "credentials_name": "Where the worker finds the token or key: the path of a file, or the name of an environment variable. Never the secret itself.",
         }
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            # Changes and events are filed under it.
+            self.fields["name"].disabled = True
+
     def clean_url(self) -> str:
         url = str(self.cleaned_data["url"]).strip()
         if not _is_url(url):

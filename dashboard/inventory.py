@@ -16,7 +16,7 @@ from cluster.flux import GitSource, HelmRelease, Kustomization
 from cluster.values import Autoscaler, Claim, Consumers, DisruptionBudget, Event, Pod, Snapshot, Workload
 from dashboard import models
 from dashboard.admission import enforcement
-from dashboard.ownership import Surroundings
+from dashboard.ownership import Surroundings, application_of
 from dashboard.protection import Assessment, Declared, assess
 
 CHUNK = 500
@@ -177,7 +177,11 @@ def _fields(claim: Claim, reading: Reading, users: _Users) -> dict[str, Any]:
         "snapshot_at": max((t for t in taken if t), default=None),
         "labels": dict(claim.labels),
         "annotations": _short_annotations(claim),
-        "facts": _facts(claim, assessment, found, snapshots) | {"events": _events(users.events[claim.uid])},
+        "facts": _facts(claim, assessment, found, snapshots)
+        | {
+            "events": _events(users.events[claim.uid]),
+            "application": application_of(claim, reading.around),
+        },
         "resource_version": claim.resource_version,
         "created_at": claim.created_at,
         **_columns(assessment),

@@ -121,6 +121,28 @@ def owner_of(claim: Claim, around: Surroundings) -> OwnerFact:
     return OwnerFact(Owner.NOBODY, detail="No label, inventory, template or owner reference names a maker.")
 
 
+def application_of(claim: Claim, around: Surroundings) -> str:
+    """`namespace/name` of who applies the StatefulSet whose template makes the claim; empty where that is not known.
+
+    The claim belongs to that application, although nobody but the StatefulSet makes it.
+    """
+    for maker in around.makers(claim):
+        labels, annotations = maker.labels, maker.annotations
+        key = labels.get(OWNER_NAMESPACE, ""), labels.get(OWNER_NAME, "")
+        applied_by = around.kustomization_by_key.get(key)
+        if applied_by and not applied_by.remote and applied_by.holds(maker.kind, *_place(maker), "apps"):
+            return "/".join(key)
+        if name := labels.get(HELM_OWNER_NAME, ""):
+            return f"{labels.get(HELM_OWNER_NAMESPACE, '')}/{name}"
+        if labels.get(MANAGED_BY) == "Helm" and (name := annotations.get(HELM_NAME, "")):
+            return f"{annotations.get(HELM_NAMESPACE, '')}/{name}"
+    return ""
+
+
+def _place(workload: Workload) -> Key:
+    return workload.namespace, workload.name
+
+
 def _by_labels(claim: Claim, key: Key, around: Surroundings) -> OwnerFact:
     """Of a claim that no Kustomization of this cluster holds. One of another cluster may: its inventory is there."""
     where = f"{key[0]}/{key[1]}"

@@ -25,12 +25,6 @@ from migrations_app.rules.claims import held
 
 LOOK = "worker.protecting.look"
 PERMISSION = "protection.edit"
-# What a repository's policy lets people choose, most direct first.
-WAYS = {
-    PushPolicy.DIRECT: (PushPolicy.DIRECT, PushPolicy.BRANCH),
-    PushPolicy.BRANCH: (PushPolicy.BRANCH,),
-    PushPolicy.DOWNLOAD: (),
-}
 WORTH_IT = frozenset({Protection.UNPROTECTED, Protection.PARTIAL, Protection.UNKNOWN})
 
 
@@ -125,7 +119,7 @@ def held_reason(claim: Claim) -> str:
 def ways_for(change: ProtectionChange) -> tuple[PushPolicy, ...]:
     """How this change may reach its repository; none: by hand, with the patch."""
     row = GitRepository.objects.filter(cluster_id=change.cluster_id, name=change.repository_name).first()
-    return WAYS[PushPolicy(row.push_policy)] if row else ()
+    return PushPolicy(row.push_policy).ways if row else ()
 
 
 def open_changes(claim: Claim) -> list[ProtectionChange]:

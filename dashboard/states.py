@@ -117,6 +117,12 @@ class PushPolicy(TextChoices):
     BRANCH = "branch", "Push a branch for review"
     DOWNLOAD = "download", "Download the patch"
 
+    @property
+    def ways(self) -> tuple[PushPolicy, ...]:
+        """How Holdfast may push where a repository has this policy, most direct first; none: a person applies the patch."""
+        pushing = (PushPolicy.DIRECT, PushPolicy.BRANCH)
+        return pushing[pushing.index(self) :] if self in pushing else ()
+
 
 class CredentialsKind(TextChoices):
     """Where the credentials of a Git repository are; never what they are."""

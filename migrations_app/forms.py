@@ -1,16 +1,20 @@
 """The pages of the wizard as forms. Every error says what is wrong and what fits."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
 
-from dashboard.models import Claim, GitOpsFact
+from dashboard.models import Claim, GitOpsFact, GitRepository
 from migrations_app.models import GitMode, Migration, ReleasePath
+from migrations_app.rules import pushing
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_SIZE = re.compile(r"(\d{1,6})\s*(Ki|Mi|Gi|Ti)?B?", re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,15})\s*(Ki|Mi|Gi|Ti)?B?", re.IGNORECASE)
+_SIZE_LENGTH = 20
+_MOST_BYTES = 2**63 - 1  # what a column holds
 _UNIT = {"": 1, "ki": 1024, "mi": 1024**2, "gi": 1024**3, "ti": 1024**4}
 
 
@@ -24,7 +28,10 @@ def size_bytes(text: str) -> int:
         raise forms.ValidationError(
             f"{text!r} is not a size. Write 20Gi, 500Mi, or leave it empty for the source's size."
         )
-    return int(found[1]) * _UNIT[(found[2] or "").lower()]
+    size = int(found[1]) * _UNIT[(found[2] or "").lower()]
+    if size > _MOST_BYTES:
+        raise forms.ValidationError(f"{text} is more than any volume holds.")
+    return size
 
 
 class SourceForm(forms.Form):
@@ -86,20 +93,21 @@ class DestinationForm(forms.Form):
         owner.choices = [("", "None: the destination is not in Git")] + [
             (f"{k.namespace}/{k.name}", f"{k.namespace}/{k.name} ({k.path})") for k in kustomizations
         ]
+        # By the source's name: numbers, and rows, are given anew when claims are chosen anew.
         for transfer in migration.transfers.all():
-            number = transfer.number
-            self.fields[f"name_{number}"] = forms.CharField(
+            source = transfer.source_name
+            self.fields[f"name_{source}"] = forms.CharField(
                 max_length=253, label="Name", initial=transfer.destination_name
             )
-            self.fields[f"class_{number}"] = forms.ChoiceField(
+            self.fields[f"class_{source}"] = forms.ChoiceField(
                 required=False,
                 label="Storage class",
                 initial=transfer.destination_class,
                 choices=[("", "As the source"), *((c, c) for c in classes)],
             )
-            self.fields[f"size_{number}"] = forms.CharField(
+            self.fields[f"size_{source}"] = forms.CharField(
                 required=False,
-                max_length=12,
+                max_length=_SIZE_LENGTH,
                 label="Size",
                 initial=shown_size(transfer.destination_bytes),
                 widget=forms.TextInput(attrs={"placeholder": "As the source"}),
@@ -108,7 +116,7 @@ class DestinationForm(forms.Form):
     def rows(self) -> list[dict[str, Any]]:
         """For the template: each transfer with its three fields."""
         return [
-            {"transfer": t, **{key: self[f"{key}_{t.number}"] for key in ("name", "class", "size")}}
+            {"transfer": t, **{key: self[f"{key}_{t.source_name}"] for key in ("name", "class", "size")}}
             for t in self.migration.transfers.all()
         ]
 
@@ -124,7 +132,7 @@ class DestinationForm(forms.Form):
         cleaned = super().clean() or {}
         names: dict[str, str] = {}
         for transfer in self.migration.transfers.all():
-            key = f"name_{transfer.number}"
+            key = f"name_{transfer.source_name}"
             name = str(cleaned.get(key, "")).strip()
             if name and not _NAME.fullmatch(name):
                 self.add_error(key, "Not a claim's name: lower-case letters, digits, hyphens and dots.")
@@ -134,11 +142,11 @@ class DestinationForm(forms.Form):
                 self.add_error(key, "That is the source itself. Choose another name or another namespace.")
             names[name] = transfer.source_name
             try:
-                cleaned[f"size_{transfer.number}"] = size_bytes(
-                    str(cleaned.get(f"size_{transfer.number}") or "")
+                cleaned[f"size_{transfer.source_name}"] = size_bytes(
+                    str(cleaned.get(f"size_{transfer.source_name}") or "")
                 )
             except forms.ValidationError as error:
-                self.add_error(f"size_{transfer.number}", error)
+                self.add_error(f"size_{transfer.source_name}", error)
         return cleaned
 
     def chosen(self) -> dict[str, tuple[str, str, int]]:
@@ -146,9 +154,9 @@ class DestinationForm(forms.Form):
         data = self.cleaned_data
         return {
             t.source_name: (
-                data[f"name_{t.number}"].strip(),
-                data[f"class_{t.number}"],
-                data[f"size_{t.number}"],
+                data[f"name_{t.source_name}"].strip(),
+                data[f"class_{t.source_name}"],
+                data[f"size_{t.source_name}"],
             )
             for t in self.migration.transfers.all()
         }
@@ -191,10 +199,10 @@ class OptionsForm(forms.Form):
         help_text="It stops before the application is scaled down, until you continue.",
     )
     git_mode = forms.ChoiceField(
-        choices=GitMode.choices,
         widget=forms.RadioSelect,
         label="Changes to Git",
         help_text="The diff is shown on the review page before anything is pushed.",
+        error_messages={"invalid_choice": "The repository does not allow this. Choose another way."},
     )
     release_path = forms.ChoiceField(
         choices=ReleasePath.choices,
@@ -210,7 +218,7 @@ class OptionsForm(forms.Form):
     )
     bandwidth = forms.CharField(
         required=False,
-        max_length=12,
+        max_length=_SIZE_LENGTH,
         label="Bandwidth limit per mover and second",
         help_text="Such as 50Mi. Empty: as fast as the storage gives.",
     )
@@ -229,12 +237,28 @@ class OptionsForm(forms.Form):
         help_text="Shown at the test gate and to the approver.",
     )
 
+    def __init__(self, *args: Any, repositories: Sequence[GitRepository], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["git_mode"]
+        assert isinstance(field, forms.ChoiceField)  # noqa: S101 - declared above
+        field.choices = [(mode.value, mode.label) for mode in pushing.modes(repositories)]
+        if len(field.choices) < len(GitMode):
+            names = ", ".join(row.name for row in repositories)
+            field.help_text = f"{field.help_text} An admin allows no more for {names}."
+
     def release_paths(self) -> list[tuple[Any, str]]:
         """For the template: each choice with the sentence that says when to take it."""
         return list(zip(self["release_path"], RELEASE_WHEN.values(), strict=True))
 
     def clean_bandwidth(self) -> int:
-        return size_bytes(str(self.cleaned_data.get("bandwidth") or ""))
+        text = str(self.cleaned_data.get("bandwidth") or "").strip()
+        rate = size_bytes(text)
+        if text and "i" not in text.lower() and rate < _UNIT["mi"]:
+            # A unit that was forgotten: the outage would never end.
+            raise forms.ValidationError(
+                f"{text} means {rate} bytes a second. Write the unit too: 50Mi for 50 MiB a second."
+            )
+        return rate
 
     def limits(self) -> dict[str, int]:
         return {key: value for key in ("bandwidth", "iops") if (value := self.cleaned_data.get(key))}

@@ -112,7 +112,15 @@ TRANSITIONS: dict[str, frozenset[str]] = {
     State.WAITING: frozenset({State.RUNNING, State.PAUSED, State.FAILED, State.ABORTING, State.ROLLING_BACK}),
     State.PAUSED: frozenset({State.RUNNING, State.ABORTING, State.ROLLING_BACK}),
     State.FAILED: frozenset(
-        {State.RUNNING, State.ABORTING, State.ROLLING_BACK, State.UNDOING, State.PURGING}
+        {
+            State.RUNNING,
+            State.ABORTING,
+            State.ROLLING_BACK,
+            State.UNDOING,
+            State.PURGING,
+            State.UNDONE,
+            State.COMPLETED,
+        }
     ),
     State.ABORTING: frozenset({State.ABORTED, State.FAILED}),
     State.ABORTED: frozenset({State.ROLLING_BACK, State.UNDOING}),

@@ -2,11 +2,11 @@
 
 from django.urls import path
 
-from migrations_app.views import acting, history, lists, live, signing, wizard
+from migrations_app.views import acting, choosing, history, lists, live, signing, wizard
 
 urlpatterns = [
     path("migrations/", lists.migrations, name="migrations"),
-    path("migrations/new/", wizard.new, name="wizard-new"),
+    path("migrations/new/", choosing.new, name="wizard-new"),
     path("migrations/<slug:reference>/draft/", wizard.enter, name="wizard"),
     path("migrations/<slug:reference>/draft/source/", wizard.source, name="wizard-source"),
     path("migrations/<slug:reference>/draft/destination/", wizard.destination, name="wizard-destination"),

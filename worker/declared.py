@@ -31,16 +31,15 @@ from gitops.values import CLAIM, FluxPath, ObjectRef
 from gitops.walk import Instance, Walker
 from worker.app import COMPARE_HARD_LIMIT_S, COMPARE_SOFT_LIMIT_S, app
 from worker.clusters import adapter
+from worker.followed import NOT_COMPARED, Key, repository_problem
 from worker.gitside import Limits, repository
 
 log = logging.getLogger(__name__)
 
 LOCK_CLASS = 0x67697473  # "gits"
-Key = tuple[str, str]  # namespace, name
 VARIABLE = "${"
 # Far below the limit of the task: a server that never answers must leave time for the other repositories.
 LIMITS = Limits(git_s=20, clone_s=120, lock_s=10)
-NOT_COMPARED = "Not compared: "
 NOTED_EVERY_S = 60  # how exactly the age of an answer that stays the same is kept
 
 
@@ -217,28 +216,6 @@ class _Clones:
         if key not in self.trees and opened.clone is not None:
             self.trees[key] = opened.clone.tree(opened.commit)
         return self.trees[key]
-
-
-def repository_problem(
-    kustomization: Kustomization,
-    rows: Mapping[Key, models.GitRepository],
-    sources: Mapping[Key, GitSource],
-) -> str:
-    """Why the files behind a Kustomization cannot be read; empty when they can."""
-    key = (kustomization.source_namespace, kustomization.source_name)
-    name = f"{kustomization.source_kind} {key[0]}/{key[1]}"
-    if kustomization.source_kind != "GitRepository":
-        return f"{NOT_COMPARED}Kustomization {kustomization.namespace}/{kustomization.name} applies {name}, which is not a Git repository."
-    if key not in rows:
-        return (
-            f"{NOT_COMPARED}No Git repository is connected for {name}. An admin adds it under Repositories."
-        )
-    source, row = sources.get(key), rows[key]
-    if source is not None and source.branch and source.branch != row.branch:
-        return f"{NOT_COMPARED}{name} follows the branch {source.branch}, Holdfast reads {row.branch}."
-    if source is not None and source.reference:
-        return f"{NOT_COMPARED}{name} follows {source.reference} and no branch."
-    return ""
 
 
 def _refresh_group(

@@ -18,8 +18,10 @@ from gitops.git import Credentials
 from gitops.repository import Author, PushedCommit, Repository
 from migrations_app.models import GitMode, Migration
 from migrations_app.problems import Problem
+from migrations_app.rules import pushing
 from worker.context import Context
 from worker.declarations import GitChange, blind_spots, deployment
+from worker.followed import not_followed
 
 AUTHOR = Author("Holdfast", "holdfast@holdfast.invalid")
 
@@ -59,11 +61,7 @@ _LIMITS = Limits()
 
 def row_for(migration: Migration) -> GitRepository | None:
     """The repository behind the source's Kustomization."""
-    owner = migration.source_owner
-    rows = GitRepository.objects.filter(cluster=migration.cluster)
-    return rows.filter(
-        source_namespace=owner.get("source_namespace", ""), source_name=owner.get("source_name", "")
-    ).first()
+    return pushing.row_of(migration.cluster_id, migration.source_owner)
 
 
 def repository(row: GitRepository, limits: Limits = _LIMITS) -> Repository:
@@ -163,6 +161,7 @@ def push(context: Context, change: GitChange) -> PushedCommit:
             next_step="Add it under Settings, then retry.",
         )
     clone = repository(row)
+    _check_allowed(context, row, clone, change)
     branch = f"holdfast/{migration.reference}-{key}" if migration.git_mode == GitMode.BRANCH else None
     message = f"{summary}\n\nMigration {migration.reference}, requested by {migration.requested_by_name}."
 
@@ -197,6 +196,30 @@ def push(context: Context, change: GitChange) -> PushedCommit:
     context.heads.pop(row.pk, None)
     context.remember(**{f"{key}_commit": pushed.commit, f"{key}_branch": branch or row.branch})
     return pushed
+
+
+class NotAllowed(GitOpsError):
+    """Holdfast may not push there. ``by_hand`` is the change that a person can apply instead."""
+
+    def __init__(self, what: str, *, next_step: str, by_hand: str = "") -> None:
+        super().__init__(what, safe="Nothing was pushed.", next_step=next_step)
+        self.by_hand = by_hand
+
+
+def _check_allowed(context: Context, row: GitRepository, clone: Repository, change: GitChange) -> None:
+    """An admin may have changed what Holdfast knows of the repository since the plan, or Flux what it follows."""
+    migration = context.migration
+    if forbidden := pushing.too_much(row, migration.git_mode):
+        raise NotAllowed(
+            forbidden,
+            next_step="Apply the change below to Git yourself, or ask an admin to allow it under Settings; then retry.",
+            by_hand=change.make(clone.tree(clone.refresh())).diff,
+        )
+    # Roll back takes its own change out from where it put it, whatever Flux follows by now.
+    if change.key != "rollback" and (other := not_followed(context.cluster, migration.source_owner, row)):
+        raise NotAllowed(
+            other, next_step="Mend what Holdfast knows of the repository under Settings, then retry."
+        )
 
 
 def open_branches(context: Context, *keys: str) -> str:

@@ -22,6 +22,7 @@ from cluster.values import Claim
 from dashboard import validation
 from dashboard.models import Claim as ClaimRow
 from dashboard.models import ProtectionChange
+from dashboard.protecting import ways_for
 from dashboard.protecting_states import OPEN, ChangeState
 from dashboard.states import PushPolicy
 from gitops.errors import GitOpsError, PushConflict, PushRejected, Refusal
@@ -166,6 +167,11 @@ def _ready(change: ProtectionChange, cluster: Cluster) -> float:
 
 def _approved(change: ProtectionChange, cluster: Cluster) -> float:
     """Pushes what was reviewed, and nothing else. A commit that a dead look pushed is found and adopted."""
+    if change.way not in ways_for(change):
+        # An admin allows less than when it was approved.
+        what = f"Repository {change.repository_name} does not take changes this way any more."
+        next_step = "Choose another way, or apply the patch by hand."
+        return _back(change, ChangeState.READY, GitOpsError(what, next_step=next_step))
     target = target_of(change, cluster)
     branch = f"holdfast/{change.reference}" if change.way == PushPolicy.BRANCH else None
     text = f"{change.summary}\n\nRequested by {change.by_name} as {change.reference}, pushed for {change.approved_by_name}."

@@ -17,7 +17,8 @@ from gitops.protect import advice, protect, protect_helm_release
 from gitops.renderers import HELM_KEEP
 from gitops.repository import Repository
 from gitops.values import FluxPath, ObjectRef
-from worker.declared import NOT_COMPARED, flux_of, repository_problem
+from worker.declared import flux_of
+from worker.followed import NOT_COMPARED, repository_problem
 from worker.gitside import repository
 
 HELM_GROUP = "helm.toolkit.fluxcd.io"

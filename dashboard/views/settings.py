@@ -12,6 +12,7 @@ from dashboard.actions import remove_repository, save_repository
 from dashboard.forms import RepositoryForm
 from dashboard.models import Cluster, GitRepository
 from dashboard.states import PushPolicy
+from migrations_app.problems import Refused
 
 
 @needs("settings.edit")
@@ -37,9 +38,13 @@ def _edit(request: HttpRequest, row: GitRepository | None) -> HttpResponse:
         values = dict(form.cleaned_data)
         name = row.name if row else values["name"]
         values.pop("name")
-        save_repository(by=Actor.of(request), cluster=cluster, name=name, **values)
-        messages.success(request, f"Repository {name} is saved.")
-        return HttpResponseRedirect(reverse("repositories"), status=303)
+        try:
+            save_repository(by=Actor.of(request), cluster=cluster, name=name, only_new=row is None, **values)
+        except Refused as refusal:
+            form.add_error("name", f"{refusal.reason} {refusal.next}")
+        else:
+            messages.success(request, f"Repository {name} is saved.")
+            return HttpResponseRedirect(reverse("repositories"), status=303)
     rows = [(PushPolicy(r.push_policy).label, r) for r in GitRepository.objects.select_related("cluster")]
     context = {"form": form, "rows": rows, "editing": row}
     return render(request, "dashboard/repositories.html", context, status=422 if form.errors else 200)

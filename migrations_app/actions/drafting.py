@@ -13,18 +13,10 @@ from dashboard.models import Cluster
 from migrations_app.actions.moving import move
 from migrations_app.models import Course, GitMode, Migration, ReleasePath, Transfer
 from migrations_app.problems import Refused, Stale
+from migrations_app.rules import pushing
+from migrations_app.rules.drafts import snapshot
 from migrations_app.rules.possible import check_edit
 from migrations_app.states import DRAFTS, State
-
-_OPTIONS = (
-    "warm_passes",
-    "retention_days",
-    "pause_before_quiesce",
-    "git_mode",
-    "release_path",
-    "test_note",
-    "limits",
-)
 
 
 def create_draft(
@@ -114,6 +106,9 @@ def set_options(
     limits: Mapping[str, int],
 ) -> None:
     """Options of the procedure: how many warm passes, how long the source volume is kept, how Git is changed, how the source claims leave."""
+    for row in pushing.repositories(migration):
+        if forbidden := pushing.too_much(row, git_mode):
+            raise Refused(forbidden, next="Choose another way, or ask an admin to allow it under Settings.")
     with _editing(migration) as before:
         values: dict[str, Any] = {
             "warm_passes": warm_passes,
@@ -174,7 +169,7 @@ def _editing(migration: Migration) -> Iterator[dict[str, Any]]:
         check_edit(current)
         if current.version != migration.version:
             raise Stale
-        yield _snapshot(migration)
+        yield snapshot(migration)
 
 
 def _edit(migration: Migration, **values: Any) -> None:
@@ -186,21 +181,6 @@ def _edit(migration: Migration, **values: Any) -> None:
     migration.save(update_fields=[*now, "version", "changed_at"])
 
 
-def _snapshot(migration: Migration) -> dict[str, Any]:
-    """Everything that a draft says, for the audit trail."""
-    return {
-        "application": migration.application,
-        "source": migration.source_namespace,
-        "destination": migration.destination_namespace,
-        "owner": dict(migration.destination_owner),
-        "claims": {
-            each.source_name: [each.destination_name, each.destination_class, each.destination_bytes]
-            for each in migration.transfers.all()
-        },
-        **{name: getattr(migration, name) for name in _OPTIONS},
-    }
-
-
 def _record(migration: Migration, by: User, verb: str, *, before: Mapping[str, Any] | None) -> None:
     record(
         actor=Actor.of(by),
@@ -210,5 +190,5 @@ def _record(migration: Migration, by: User, verb: str, *, before: Mapping[str, A
         namespace=migration.source_namespace,
         cluster=migration.cluster.name,
         before=before,
-        after=_snapshot(migration),
+        after=snapshot(migration),
     )

@@ -40,4 +40,4 @@ def notify_of_state(migration: Migration, note: str) -> None:
     elif migration.state == State.FAILED:
         notify(migration, Kind.FAILED, f"{name} stopped at {migration.step.title}: {note}")
     elif migration.state in {State.RETAINED, State.COMPLETED, State.ROLLED_BACK, State.UNDONE}:
-        notify(migration, Kind.ENDED, f"{name}: {migration.state_value.label}.")
+        notify(migration, Kind.ENDED, f"{name}: {migration.standing.label}.")

@@ -1,4 +1,4 @@
-"""Start, pause, resume, retry, abort, roll back, undo, purge."""
+"""Start, pause, resume, retry, abort, roll back, undo, purge, close."""
 
 from typing import Any
 
@@ -9,7 +9,8 @@ from accounts.models import User
 from audit.trail import Actor
 from migrations_app.actions.moving import move
 from migrations_app.actions.signing import withdraw_live
-from migrations_app.models import Course, Migration, StepRun
+from migrations_app.models import Course, Evidence, Migration, StepRun
+from migrations_app.models.evidence import digest_of
 from migrations_app.problems import Refused
 from migrations_app.rules import possible
 from migrations_app.rules.claims import holders
@@ -152,6 +153,35 @@ def purge(*, by: User, migration: Migration, typed: str) -> None:
         problem=None,
         **NOT_WAITING,
     )
+
+
+def close(*, by: User, migration: Migration, typed: str, reason: str = "") -> None:
+    """Ends an Undo or a Purge that cannot end by itself, with what is known. Nothing is changed in the cluster."""
+    possible.check_close(migration)
+    if typed.strip() != migration.application:
+        raise Refused(f"Type {migration.application} to confirm. Nothing was closed.")
+    problem = migration.problem or {}
+    with transaction.atomic():
+        last = migration.runs.filter(step=migration.run_key).order_by("-attempt").first()
+        data = {"closed_by": by.get_username(), "reason": reason.strip(), "problem": problem}
+        Evidence.objects.create(
+            migration=migration,
+            step=migration.run_key,
+            attempt=last.attempt if last else 1,
+            kind="closed",
+            data=data,
+            digest=digest_of(data),
+        )
+        move(
+            migration,
+            State.UNDONE if migration.course == Course.UNDO else State.COMPLETED,
+            actor=Actor.of(by),
+            verb="migration.close",
+            note=reason,
+            message=f"Closed as it is by {by.get_username()}. {problem.get('happened', '')}",
+            finished_at=timezone.now(),
+            **NOT_WAITING,
+        )
 
 
 def new_attempt(migration: Migration, step: str) -> StepRun:

@@ -159,6 +159,8 @@ class Migration(models.Model):
             return Standing(self.state_value, label, "attention", "hand")
         if self.state == State.RETAINED and self.problem:
             return Standing(self.state_value, "Done, Undo not certain", "danger", "cross")
+        if self.state in {State.UNDONE, State.COMPLETED} and self.problem:
+            return Standing(self.state_value, "Closed as it is", "danger", "cross")  # only `close` leaves it
         if self.state == State.READY and self.stopped_by_checks:
             return Standing(self.state_value, "A check says stop", "danger", "cross")
         return self.state_value

@@ -97,6 +97,20 @@ def check_purge(migration: Migration) -> None:
         )
 
 
+# The kept volume is gone, or in other hands: no Retry helps where a person wants it to stay so.
+_OUT_OF_HANDS = frozenset({"volume-lost", "volume-strange", "taken"})
+
+
+def check_close(migration: Migration) -> None:
+    code = (migration.problem or {}).get("code", "")
+    turned = migration.state == State.FAILED and migration.course in {Course.UNDO, Course.PURGE}
+    if not turned or code not in _OUT_OF_HANDS:
+        raise Refused(
+            "Only an Undo or a Purge whose kept volume is gone, or in other hands, is closed as it is.",
+            next="Look at its state now and decide again.",
+        )
+
+
 def check_continue(migration: Migration) -> None:
     steps = {"quiesce", "deploy", "plan"}
     if migration.source_owner.get("kind") in {"Helm", "HelmRelease"}:
@@ -189,10 +203,20 @@ _BUTTONS: tuple[tuple[Button, Callable[[Migration], None]], ...] = (
         Button("purge", "Purge", "cleanup.purge", "Deletes the kept source volume for good.", tone="danger"),
         check_purge,
     ),
+    (
+        Button(
+            "close",
+            "Close as it is",
+            "migrations.edit",
+            "Ends it where it stands. Nothing is deleted, and nothing more is put back.",
+            tone="danger",
+        ),
+        check_close,
+    ),
 )
 
 # Shown only while they mean something; the others are shown disabled, with the reason.
-_ONLY_WHEN_POSSIBLE = frozenset({"continue", "resume", "retry"})
+_ONLY_WHEN_POSSIBLE = frozenset({"continue", "resume", "retry", "close"})
 _AFTER_RELEASE = frozenset({"undo", "purge"})
 
 
@@ -228,5 +252,5 @@ def _reason(migration: Migration, check: Callable[[Migration], None]) -> str:
 def _judged(one: Button, reason: str, migration: Migration, allowed: Callable[[str], bool]) -> Button:
     if not reason and not allowed(one.permission):
         reason = why_not(one.permission, migration.namespaces)
-    confirm = migration.application if one.verb == "purge" else ""
+    confirm = migration.application if one.verb in {"purge", "close"} else ""
     return replace(one, enabled=not reason, reason=reason, type_to_confirm=confirm)

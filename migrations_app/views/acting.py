@@ -12,7 +12,7 @@ from accounts.access import needs
 from migrations_app.actions import gates, running
 from migrations_app.models import Migration
 from migrations_app.problems import Stale
-from migrations_app.rules.going_back import roll_back_plan, undo_plan
+from migrations_app.rules.going_back import abort_plan, close_plan, purge_plan, roll_back_plan, undo_plan
 from migrations_app.rules.possible import button
 from migrations_app.rules.shown import shown
 from migrations_app.views import live
@@ -28,6 +28,7 @@ _ACTIONS: dict[str, Callable[..., Any]] = {
     "roll-back": running.roll_back,
     "undo": running.undo,
     "purge": running.purge,
+    "close": running.close,
 }
 _DONE = {
     "continue": "It goes on.",
@@ -38,11 +39,13 @@ _DONE = {
     "roll-back": "Roll back begins.",
     "undo": "Undo begins.",
     "purge": "The source volumes are being deleted.",
+    "close": "It is closed.",
 }
 # These show what they will do before they do it, and hold only for the very version that was shown.
-_SHOWN_FIRST = {"abort", "roll-back", "undo", "purge"}
+_SHOWN_FIRST = {"abort", "roll-back", "undo", "purge", "close"}
 # It only ever stops: whatever goes on by now, stopping it is what was meant.
 _AT_ANY_TIME = {"pause"}
+_TYPED = {"purge", "close"}
 
 
 @needs("migrations.edit")  # purge needs more, which whoever holds this holds too
@@ -60,9 +63,9 @@ def act(request: HttpRequest, reference: str, verb: str) -> HttpResponse:
     arguments: dict[str, Any] = {"by": person(request), "migration": migration}
     if verb == "continue":
         arguments["plan_digest"] = typed(request, "plan_digest", 80)
-    if verb == "purge":
+    if verb in _TYPED:
         arguments["typed"] = typed(request, "typed", 300)
-    if verb in {"roll-back", "undo"}:
+    if verb in {"roll-back", "undo", "close"}:
         arguments["reason"] = typed(request, "reason", 2000)
 
     def action() -> None:
@@ -109,17 +112,12 @@ def _lines(migration: Migration, verb: str) -> list[str]:
         return roll_back_plan(migration)
     if verb == "undo":
         return undo_plan(migration)
+    if verb == "close":
+        return close_plan(migration)
     if verb == "abort":
-        return [
-            "Delete the mover Jobs that run, with their pods.",
-            "Change nothing else: the application stays stopped if it was stopped.",
-        ]
+        return abort_plan(migration)
     if verb == "purge":
-        where = migration.source_namespace
-        return [
-            f"Delete volume {t.source_volume} and the data in it, for good. It was {where}/{t.source_name}."
-            for t in migration.transfers.all()
-        ]
+        return purge_plan(migration)
     return []
 
 

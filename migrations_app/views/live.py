@@ -108,7 +108,7 @@ def overdue_s(due: datetime | None) -> float | None:
 
 def poll_s(found: Migration) -> int:
     """Seconds until the page looks again; 0 when nothing will change by itself."""
-    if found.is_finished or found.state in {State.ABORTED, State.DRAFT}:
+    if found.is_finished or found.state == State.DRAFT:
         return 0
     slow = found.state in {State.WAITING, State.RETAINED} or found.waiting_for
     busy = found.is_ticking and not slow

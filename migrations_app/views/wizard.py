@@ -10,16 +10,16 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts import permissions
 from accounts.access import needs
-from dashboard.models import Claim, Cluster, NamespaceFact
+from dashboard.models import Claim, GitRepository, NamespaceFact
 from dashboard.queries import visible_gitops
 from dashboard.views.parts import render_part
 from migrations_app.actions import drafting, running
 from migrations_app.forms import DestinationForm, OptionsForm, SourceForm, shown_size
 from migrations_app.models import GitMode, Migration, ReleasePath
-from migrations_app.rules.claims import held
+from migrations_app.rules import drafts, pushing
 from migrations_app.states import State
 from migrations_app.views import live
-from migrations_app.views.shared import attempt, check_edit, load, person, see_other, typed
+from migrations_app.views.shared import attempt, check_edit, load, person, see_other
 
 PAGES = (
     ("source", "Source"),
@@ -28,73 +28,6 @@ PAGES = (
     ("checks", "Checks"),
     ("review", "Review"),
 )
-
-
-@needs("migrations.edit")
-@require_http_methods(["GET", "HEAD", "POST"])
-def new(request: HttpRequest) -> HttpResponse:
-    """Where a draft begins: choose a namespace, then its claims. A claim's page comes here with both."""
-    rows = permissions.visible(
-        request.user, Claim.objects.present(), "namespace", permission="migrations.edit"
-    )
-    namespace = typed(request, "namespace", 63) or request.GET.get("namespace", "").replace("\x00", "")
-    cluster = Cluster.objects.first()
-    claims = list(rows.filter(namespace=namespace)) if namespace else []
-    groups = _applications(claims)
-    holders = held(cluster.pk, namespace, [c.name for c in claims]) if cluster else {}
-    chosen, application = _first_choice(request, groups, holders)
-    if request.method == "POST" and cluster is not None:
-        permissions.check(request.user, "migrations.edit", namespace=namespace)
-        chosen = [c for c in request.POST.getlist("claims") if any(c == row.name for row in claims)]
-        application = typed(request, "application", 100).strip() or (chosen[0] if chosen else "")
-        made: list[Migration] = []
-
-        def action() -> None:
-            made.append(
-                drafting.create_draft(
-                    by=person(request),
-                    cluster=cluster,
-                    namespace=namespace,
-                    application=application,
-                    claims=chosen,
-                )
-            )
-
-        if chosen and attempt(request, action):
-            return see_other("wizard-destination", made[0].reference)
-    refused = request.method == "POST"
-    context = {
-        "namespaces": sorted(set(rows.values_list("namespace", flat=True))),
-        "namespace": namespace,
-        "groups": groups,
-        "held": holders,
-        "chosen": chosen,
-        "application": application,
-        "nothing_chosen": refused and not chosen,
-    }
-    return render(request, "migrations/new.html", context, status=422 if refused else 200)
-
-
-def _first_choice(
-    request: HttpRequest, groups: list[dict[str, Any]], holders: dict[str, str]
-) -> tuple[list[str], str]:
-    """What is ticked at first, and the name: the application of the claim that the link named, else the first one."""
-    named = request.GET.getlist("claims")
-    group = next(
-        (g for g in groups if any(c.name in named for c in g["claims"])), groups[0] if groups else None
-    )
-    if group is None:
-        return [], ""
-    names = [c.name for c in group["claims"] if c.name not in holders]
-    return sorted({*names, *named} - set(holders)) if named else names, group["name"]
-
-
-def _applications(claims: list[Claim]) -> list[dict[str, Any]]:
-    """Claims grouped by who uses or owns them: an application is what one owner applies."""
-    groups: dict[str, list[Claim]] = {}
-    for claim in claims:
-        groups.setdefault(claim.owner_name or "on their own", []).append(claim)
-    return [{"name": name, "claims": groups[name]} for name in sorted(groups)]
 
 
 @needs("migrations.view")
@@ -116,8 +49,15 @@ def _frame(request: HttpRequest, migration: Migration, page: str) -> dict[str, A
         "state": migration.state_value,
         "pages": [(key, label, f"wizard-{key}", keys.index(key) < keys.index(page)) for key, label in PAGES],
         "page": page,
+        "seen": drafts.fingerprint(migration),
         "claims_so_far": _claims_of(migration),
     }
+
+
+def _check_seen(request: HttpRequest, migration: Migration) -> None:
+    """Another tab, or another person, may have saved a page meanwhile."""
+    if "seen" in request.POST:
+        drafts.check_seen(migration, request.POST["seen"])
 
 
 def _claims_of(migration: Migration) -> list[dict[str, Any]]:
@@ -165,6 +105,7 @@ def source(request: HttpRequest, reference: str) -> HttpResponse:
         data = form.cleaned_data
 
         def action() -> None:
+            _check_seen(request, migration)
             drafting.set_source(
                 by=person(request),
                 migration=migration,
@@ -175,7 +116,7 @@ def source(request: HttpRequest, reference: str) -> HttpResponse:
         if attempt(request, action):
             return see_other("wizard-destination", reference)
     context = {"form": _focus(form), "claims": claims, "picked": form["claims"].value() or []}
-    status = 422 if form.errors else 200
+    status = 422 if request.method == "POST" else 200
     return render(
         request,
         "migrations/wizard/source.html",
@@ -219,6 +160,7 @@ def destination(request: HttpRequest, reference: str) -> HttpResponse:
         permissions.check(request.user, "migrations.edit", namespace=namespace)
 
         def action() -> None:
+            _check_seen(request, migration)
             drafting.set_destination(
                 by=person(request),
                 migration=migration,
@@ -238,7 +180,7 @@ def destination(request: HttpRequest, reference: str) -> HttpResponse:
         "rows": [{**row, "claim": so_far.get(row["transfer"].pk)} for row in form.rows()],
         "namespaces": list(names.values_list("name", flat=True)),
     }
-    status = 422 if form.errors else 200
+    status = 422 if request.method == "POST" else 200
     return render(
         request,
         "migrations/wizard/destination.html",
@@ -253,23 +195,27 @@ def options(request: HttpRequest, reference: str) -> HttpResponse:
     migration = _draft(request, reference)
     if migration is None:
         return see_other("migration", reference)
+    repositories = pushing.repositories(migration)
+    likely = _likely_git_mode(migration, repositories)
     initial = {
         "warm_passes": migration.warm_passes,
         "pause_before_quiesce": migration.pause_before_quiesce,
-        "git_mode": migration.git_mode if migration.version else _likely_git_mode(migration),
+        "git_mode": migration.git_mode if migration.version else likely,
         "release_path": migration.release_path,
         "retention_days": migration.retention_days,
         "test_note": migration.test_note,
         "bandwidth": shown_size(migration.limits.get("bandwidth", 0)),
         "iops": migration.limits.get("iops"),
     }
-    if migration.git_mode == GitMode.NONE and not migration.plan:
-        initial["git_mode"] = _likely_git_mode(migration)
-    form = OptionsForm(request.POST or None, initial=initial)
+    undecided = migration.git_mode == GitMode.NONE and not migration.plan
+    if undecided or initial["git_mode"] not in pushing.modes(repositories):
+        initial["git_mode"] = likely
+    form = OptionsForm(request.POST or None, initial=initial, repositories=repositories)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
 
         def action() -> None:
+            _check_seen(request, migration)
             drafting.set_options(
                 by=person(request),
                 migration=migration,
@@ -285,7 +231,7 @@ def options(request: HttpRequest, reference: str) -> HttpResponse:
 
         if attempt(request, action):
             return see_other("wizard-checks", reference)
-    status = 422 if form.errors else 200
+    status = 422 if request.method == "POST" else 200
     return render(
         request,
         "migrations/wizard/options.html",
@@ -294,7 +240,7 @@ def options(request: HttpRequest, reference: str) -> HttpResponse:
     )
 
 
-def _likely_git_mode(migration: Migration) -> str:
+def _likely_git_mode(migration: Migration, repositories: list[GitRepository]) -> str:
     """What the claims' owner and the repository's policy suggest."""
     names = list(migration.transfers.values_list("source_name", flat=True))
     rows = Claim.objects.present().filter(
@@ -302,10 +248,8 @@ def _likely_git_mode(migration: Migration) -> str:
     )
     if not rows.filter(owner_kind="kustomization").exists():
         return str(GitMode.NONE)
-    policies = set(migration.cluster.repositories.values_list("push_policy", flat=True))
-    return str(
-        GitMode.DIRECT if "direct" in policies else GitMode.BRANCH if "branch" in policies else GitMode.MANUAL
-    )
+    # Where none is known, Holdfast has nowhere to push.
+    return str(pushing.modes(repositories)[0] if repositories else GitMode.MANUAL)
 
 
 @needs("migrations.edit")

@@ -240,11 +240,11 @@ def test_a_refused_wizard_page_has_the_focus_on_the_first_field_in_error(
     draft = everything(operator)["draft"]
     page = visit(operator, f"/migrations/{draft.reference}/draft/destination/")
     page.fill("#id_namespace", "photos")
-    page.fill("#id_name_2", "Not A Name")
-    page.fill("#id_size_1", "12 parsecs")
+    page.fill("#id_name_data-2", "Not A Name")
+    page.fill("#id_size_data-1", "12 parsecs")
     page.get_by_role("button", name="Save and continue").click()
     expect(page.get_by_role("alert").first).to_contain_text("What you typed is still here")
-    expect(page.locator("#id_size_1")).to_be_focused()
-    assert page.input_value("#id_name_2") == "Not A Name"
-    described = page.locator("#id_size_1").get_attribute("aria-describedby") or ""
+    expect(page.locator("#id_size_data-1")).to_be_focused()
+    assert page.input_value("#id_name_data-2") == "Not A Name"
+    described = page.locator("#id_size_data-1").get_attribute("aria-describedby") or ""
     assert any("not a size" in page.locator(f"#{each}").inner_text() for each in described.split())

@@ -101,6 +101,19 @@ def test_a_branch_waits_for_its_merge_and_can_be_withdrawn_before_it(work: Work)
         protecting.withdraw(by=work.operator, change=ProtectionChange.objects.get(pk=change.pk))
 
 
+def test_what_an_admin_allows_no_longer_is_not_pushed_although_it_was_approved(work: Work) -> None:
+    work.start({"all.yaml": DATA})
+    change = reviewed(work)
+    approve(work, change)
+    work.repository.push_policy = PushPolicy.BRANCH
+    work.repository.save()
+    change = work.look(change)
+    assert change.state == ChangeState.READY and "not take changes this way" in change.problem["happened"]
+    assert work.on_main("all.yaml") == DATA
+    approve(work, change, PushPolicy.BRANCH)
+    work.until(change, ChangeState.PUSHED)
+
+
 def test_a_patch_that_somebody_applies_by_hand_is_seen(work: Work) -> None:
     work.repository.push_policy = PushPolicy.DOWNLOAD
     work.repository.save()

@@ -6,7 +6,7 @@ import pytest
 
 from cluster.base import Ref
 from cluster.flux import HelmRelease, InventoryEntry, parse_inventory_id
-from dashboard.ownership import owner_of
+from dashboard.ownership import application_of, owner_of
 from dashboard.protection import assess
 from dashboard.states import Owner, Protection
 from tests.dashboard import making as make
@@ -160,3 +160,35 @@ def test_a_release_that_applies_to_another_cluster_is_not_known_to_hold_the_clai
 )
 def test_inventory_ids_are_parsed_from_both_ends(text, entry):
     assert parse_inventory_id(text) == entry
+
+
+APPLIED = InventoryEntry("media", "db", "apps", "StatefulSet", "v1")
+
+
+@pytest.mark.parametrize(
+    ("labels", "annotations", "inventory", "application"),
+    [
+        (make.OWNED, {}, (APPLIED,), "flux-system/apps"),
+        # A copied label: the inventory does not hold the StatefulSet.
+        (make.OWNED, {}, (make.ENTRY,), ""),
+        (make.HELM_OWNED, {}, (), "media/redis"),
+        (
+            {"app.kubernetes.io/managed-by": "Helm"},
+            {"meta.helm.sh/release-name": "redis", "meta.helm.sh/release-namespace": "media"},
+            (),
+            "media/redis",
+        ),
+        ({}, {}, (), ""),
+    ],
+)
+def test_a_claim_of_a_template_belongs_to_who_applies_the_stateful_set(
+    labels, annotations, inventory, application
+):
+    ref = Ref("v1", "PersistentVolumeClaim", "media", "data-db-0", "uid-1")
+    around = make.around(
+        workloads=(make.stateful_set(labels=labels, annotations=annotations),),
+        kustomizations=(make.kustomization(inventory=inventory),),
+    )
+    claim = make.claim(ref=ref, labels={})
+    assert owner_of(claim, around).kind == Owner.STATEFUL_SET
+    assert application_of(claim, around) == application

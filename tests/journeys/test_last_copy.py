@@ -7,7 +7,7 @@ import pytest
 from migrations_app.actions import running
 from migrations_app.models import Migration
 from migrations_app.states import State
-from tests.journeys.apps import App, apply, make_app
+from tests.journeys.apps import App, apply, claim_manifest, make_app
 from tests.journeys.driving import Driver
 from tests.journeys.test_trouble import pod_on, signed, stopped
 from tests.mover.walker import picture
@@ -132,6 +132,42 @@ def test_a_purge_waits_while_what_it_would_destroy_may_be_the_last_copy_or_in_us
     stopped(shared, migration, "last-copy")
     volume = shared.adapter.get_volume(kept.name)
     assert volume is not None and volume.reclaim_policy == "Retain"
+
+    # Nobody needs the data: a person deletes the volume, as they were told, and the purge ends.
+    shared.kubectl("delete", "pv", kept.name, "--wait=false")
+    until(
+        lambda: shared.adapter.get_volume(kept.name) is None, timeout_s=30, what="the kept volume to be gone"
+    )
+    running.retry(by=shared.operator, migration=Migration.objects.get(pk=migration.pk))
+    shared.until(migration, State.COMPLETED)
+
+
+def test_an_undo_whose_kept_volume_is_gone_rebuilds_the_others_and_can_be_closed(shared: Driver) -> None:
+    app = make_app(shared)
+    apply(shared, claim_manifest(app.source, "second"))
+    until(
+        lambda: (claim := shared.adapter.get_claim(app.source, "second")) and claim.phase == "Bound",
+        timeout_s=30,
+        what="the second claim",
+    )
+    tree = picture(app.directory("second"))
+    migration = shared.until(signed(app, claims=["data", "second"]), State.RETAINED)
+    gone = migration.transfers.get(source_name="data").source_volume
+    shared.kubectl("delete", "pv", gone, "--wait=false")
+    until(lambda: shared.adapter.get_volume(gone) is None, timeout_s=30, what="the kept volume to be gone")
+
+    running.undo(by=shared.operator, migration=migration)
+    migration = stopped(shared, migration, "volume-lost")
+    assert migration.problem is not None and gone in migration.problem["happened"]
+    assert [claim.name for claim in shared.adapter.list_claims(app.source)] == ["second"]
+    assert picture(app.directory("second")) == tree
+
+    before = shared.kubectl("get", "pv,pvc,deploy", "-A", "-o", "name")
+    running.close(by=shared.operator, migration=migration, typed="app", reason="The copy is enough.")
+    migration = Migration.objects.get(pk=migration.pk)
+    assert migration.state == State.UNDONE and gone in migration.message and not migration.holds_claims
+    assert shared.kubectl("get", "pv,pvc,deploy", "-A", "-o", "name") == before
+    assert migration.evidence.get(kind="closed").data["reason"] == "The copy is enough."
 
 
 def test_a_destination_claim_that_somebody_deletes_does_not_take_the_copy_along(shared: Driver) -> None:

@@ -52,7 +52,7 @@ def test_a_worker_killed_in_the_middle_of_the_copy_and_an_empty_redis(
         "HOLDFAST_REDIS_PREFIX": "journeys:",
     }
     database = connection.settings_dict["NAME"]
-    migration = app.started(limits={"bandwidth": "1M"})
+    migration = app.started(limits={"bandwidth": 1024**2})
     with running_worker(database, tmp_path / "first.log", **environment) as worker:
         with worker.sweeping():
             watched(migration, "copy")
@@ -79,7 +79,7 @@ def test_the_clusters_api_goes_away_during_copy_and_release(driver: Driver, tmp_
     app = make_app(driver)
     (app.directory() / "big.bin").write_bytes(os.urandom(3_000_000))
     tree = picture(app.directory())
-    migration = driver.at(app.started(limits={"bandwidth": "1M"}), "copy")
+    migration = driver.at(app.started(limits={"bandwidth": 1024**2}), "copy")
     until(lambda: driver.tick(migration) and _copying(app), timeout_s=60, what="the copy")
     end(driver.sandbox.process, patience_s=10)
     _waits(driver, migration, State.RUNNING)

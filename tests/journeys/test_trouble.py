@@ -92,7 +92,7 @@ def _has_ended(app: App) -> bool:
 
 def test_a_pod_on_the_source_during_the_copy_has_the_whole_pass_made_again(shared: Driver) -> None:
     app = make_app(shared)
-    migration = shared.at(app.started(limits={"bandwidth": "100K"}), "copy")
+    migration = shared.at(app.started(limits={"bandwidth": 100 * 1024}), "copy")
     until(
         lambda: shared.tick(migration) and shared.adapter.list_jobs(app.source),
         timeout_s=30,

@@ -40,7 +40,7 @@ def addresses(migration: Migration) -> Iterator[tuple[str, dict[str, str]]]:
     yield f"{base}/draft/source/", {"application": "", "claims": "library"}
     yield (
         f"{base}/draft/destination/",
-        {"namespace": "", "name_1": "", "class_1": "", "size_1": "", "owner": ""},
+        {"namespace": "", "name_library": "", "class_library": "", "size_library": "", "owner": ""},
     )
     yield (
         f"{base}/draft/options/",
@@ -56,7 +56,7 @@ def addresses(migration: Migration) -> Iterator[tuple[str, dict[str, str]]]:
     )
     yield f"{base}/draft/start/", {"plan_digest": ""}
     yield f"{base}/confirm-test/", {"note": ""}
-    for verb in ("abort", "roll-back", "undo", "purge", "retry", "pause", "resume", "continue"):
+    for verb in ("abort", "roll-back", "undo", "purge", "close", "retry", "pause", "resume", "continue"):
         yield f"{base}/act/{verb}/", {"version": "", "reason": "", "typed": ""}
 
 
@@ -210,9 +210,9 @@ def test_a_wizard_page_with_errors_keeps_what_was_typed_and_names_the_field(oper
     migration = draft(user("operator"))
     data = {
         "namespace": "Not A Name",
-        "name_1": "library-2",
-        "class_1": "",
-        "size_1": "12 parsecs",
+        "name_library": "library-2",
+        "class_library": "",
+        "size_library": "12 parsecs",
         "owner": "",
     }
     answer = operator.post(f"/migrations/{migration.reference}/draft/destination/", data)

@@ -262,7 +262,8 @@ def test_protecting_a_claim_calls_nothing_without_its_event(
         row = change(ChangeState.MERGED)
         action = lambda: protecting._ask(row, recorder, "Kustomization", "flux-system", "apps")  # type: ignore[arg-type]
     else:
-        row = change(ChangeState.APPROVED, way="direct")
+        row = change(ChangeState.APPROVED, way="direct", repository_name="fleet")
+        row.cluster.repositories.create(name="fleet", url="https://git.example/f.git", push_policy="direct")
         action = lambda: protecting._approved(row, recorder)  # type: ignore[arg-type]
     before = everything()
     with audit_down(), pytest.raises(DatabaseError, match="the audit trail is down"):

@@ -167,7 +167,7 @@ def test_the_wizard_offers_and_takes_only_ones_own(cluster: Cluster, browser: Cl
     address = f"/migrations/{a_draft(cluster, browser).reference}/draft/destination/"
     page = browser.get(address).content.decode()
     assert "flux-system/apps-of-a" in page and SECRET not in page
-    fields = {"namespace": "team-a", "name_1": "data-new", "class_1": "", "size_1": ""}
+    fields = {"namespace": "team-a", "name_data": "data-new", "class_data": "", "size_data": ""}
     refused = browser.post(address, {**fields, "owner": f"flux-system/{SECRET}-apps"})
     assert refused.status_code == 422
     assert Migration.objects.get().destination_owner == {}
@@ -176,7 +176,7 @@ def test_the_wizard_offers_and_takes_only_ones_own(cluster: Cluster, browser: Cl
 
 def test_a_destination_that_is_not_theirs_is_refused(cluster: Cluster, browser: Client) -> None:
     address = f"/migrations/{a_draft(cluster, browser).reference}/draft/destination/"
-    fields = {"namespace": f"{SECRET}-b", "name_1": "data", "class_1": "", "size_1": "", "owner": ""}
+    fields = {"namespace": f"{SECRET}-b", "name_data": "data", "class_data": "", "size_data": "", "owner": ""}
     assert browser.post(address, fields).status_code == 403
     assert Migration.objects.get().destination_namespace == ""
 

@@ -107,7 +107,7 @@ def test_a_variable_or_file_for_git_is_taken(cluster: Cluster) -> None:
         ("environment", "FLEET"),
         ("file", "/keys/fleet"),
     ):
-        fields = {**FIELDS, "credentials_kind": kind, "credentials_name": name}
+        fields = {**FIELDS, "name": Path(name).name, "credentials_kind": kind, "credentials_name": name}
         assert browser.post("/settings/repositories/", fields).status_code == 303
 
 
@@ -164,3 +164,29 @@ def test_a_name_cannot_write_further_lines_of_a_commit_message(cluster: Cluster)
             drafting.create_draft(
                 by=operator, cluster=cluster, namespace="media", application=name, claims=["library"]
             )
+
+
+def test_adding_a_repository_changes_none_that_is_there(cluster: Cluster) -> None:
+    browser = Client()
+    browser.force_login(person("admin"))
+    assert browser.post("/settings/repositories/", FIELDS).status_code == 303
+    other = {
+        **FIELDS,
+        "url": "https://git.example/other.git",
+        "push_policy": "branch",
+        "source_name": "other",
+    }
+    answer = browser.post("/settings/repositories/", other)
+    page = answer.content.decode()
+    assert answer.status_code == 422 and "There is a repository fleet already" in page
+    assert 'value="https://git.example/other.git"' in page
+    row = GitRepository.objects.get()
+    assert (row.url, row.push_policy) == (FIELDS["url"], "direct")
+    assert Event.objects.filter(kind="repository").count() == 1
+
+    # Where it is changed, its name is not: events and clones go by it.
+    address = f"/settings/repositories/{row.pk}/"
+    assert "disabled" in str(browser.get(address).context["form"]["name"])
+    assert browser.post(address, {**other, "name": "renamed"}).status_code == 303
+    row = GitRepository.objects.get()
+    assert (row.name, row.url) == ("fleet", other["url"])

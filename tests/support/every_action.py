@@ -22,7 +22,7 @@ from dashboard.models import Claim, Cluster, GitRepository, ProtectionChange
 from dashboard.protecting_states import ChangeState, How
 from dashboard.states import Owner, Protection, PushPolicy
 from migrations_app.actions import drafting, gates, moving, running, signing
-from migrations_app.models import Decision, GitMode, Migration
+from migrations_app.models import Course, Decision, GitMode, Migration
 from migrations_app.states import State
 from tests.migrations_app.making import WORKER, asked, at_sign_off
 from tests.support.people import person
@@ -202,6 +202,16 @@ def purge() -> Action:
         operator, state=State.RETAINED, current_step="retain", retain_until=timezone.now()
     )
     return lambda: running.purge(by=operator, migration=fresh(migration), typed="photos")
+
+
+@case("migrations_app.actions.running.close")
+def close() -> Action:
+    operator = person("operator")
+    problem = {"happened": "It is gone.", "code": "volume-lost"}
+    migration = at_sign_off(
+        operator, state=State.FAILED, course=Course.UNDO, current_step="retain", problem=problem
+    )
+    return lambda: running.close(by=operator, migration=fresh(migration), typed="photos")
 
 
 @case("migrations_app.actions.gates.go_on")

@@ -119,6 +119,7 @@ class World:
             ("abort", "running"),
             ("undo", "retained"),
             ("purge", "retained"),
+            ("close", "failed"),
         ):
             self._add("migration-act", reference=made[state].reference, verb=verb)
 

@@ -6,10 +6,11 @@ from dataclasses import replace
 from gitops.errors import GitOpsError
 from gitops.locate import declared
 from migrations_app.models import GitMode
+from migrations_app.rules import pushing
 from worker import declarations, gitside, releasing
 from worker.checks.check import Check, passed, stop, warn
 from worker.context import Context
-from worker.declared import NOT_COMPARED, repository_problem
+from worker.followed import not_followed
 
 # What an application often needs beside its workloads and claims. Holdfast moves none of it.
 _BESIDE = (
@@ -209,9 +210,18 @@ def repository(context: Context) -> Iterable[Check]:
         else:
             yield passed("git-changes", title, "Nothing of it is in Git.")
         return
-    other = _not_followed(context) if declared else ""
+    row = gitside.row_for(migration)
+    other = not_followed(context.cluster, migration.source_owner, row) if declared else ""
     if other:
         yield stop("git-changes", title, other, "Mend what Holdfast knows of the repository under Settings.")
+        return
+    if forbidden := pushing.too_much(row, migration.git_mode) if row else "":
+        yield stop(
+            "git-changes",
+            title,
+            forbidden,
+            "Choose another way on the Options page, or ask an admin to allow it under Settings.",
+        )
         return
     found = gitside.changes(context, releasing.of(migration).changes(migration))
     for problem in found.problems:
@@ -224,18 +234,6 @@ def repository(context: Context) -> Iterable[Check]:
             title,
             f"{len(found.deploy_paths)} files change at Deploy, {len(found.release_paths)} at Release.",
         )
-
-
-def _not_followed(context: Context) -> str:
-    """Why what Holdfast reads is not what Flux applies: another branch, a tag, no Git repository. Empty when it is."""
-    owner, row = context.migration.source_owner, gitside.row_for(context.migration)
-    kustomization = context.cluster.get_kustomization(owner["namespace"], owner["name"])
-    if kustomization is None or (row is None and owner["source_kind"] == "GitRepository"):
-        return ""  # said by other checks
-    key = owner["source_namespace"], owner["source_name"]
-    source = context.cluster.get_git_source(*key, owner["source_kind"])
-    why = repository_problem(kustomization, {key: row} if row else {}, {key: source} if source else {})
-    return why.removeprefix(NOT_COMPARED)
 
 
 def left_behind(context: Context) -> Iterable[Check]:

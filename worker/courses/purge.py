@@ -1,19 +1,20 @@
 """Purge: deletes the kept source volumes for good, each re-read as Released and still the one that was signed for."""
 
 from cluster.values import Volume
+from migrations_app.models import Transfer
 from migrations_app.problems import Problem
 from worker.context import Context
 from worker.outcomes import Again, Done, Outcome, Stop
 
 
 def tick(context: Context) -> Outcome:
-    last = _check_destination(context)
+    found = [(transfer, context.cluster.get_volume(transfer.source_volume)) for transfer in context.transfers]
+    left = [(transfer, volume) for transfer, volume in found if volume is not None]
+    # What is gone needs no copy any more: a person may have deleted it because nobody needs the data.
+    last = _check_destination(context, [transfer for transfer, _ in left])
     if last is not None:
         return last
-    for transfer in context.transfers:
-        volume = context.cluster.get_volume(transfer.source_volume)
-        if volume is None:
-            continue
+    for transfer, volume in left:
         if volume.uid != transfer.source_volume_uid:
             return Stop(_strange(volume.name, "is another one than the source's"))
         if volume.deleting:
@@ -50,9 +51,9 @@ def tick(context: Context) -> Outcome:
     return Done("The source volumes are deleted.")
 
 
-def _check_destination(context: Context) -> Outcome | None:
+def _check_destination(context: Context, transfers: list[Transfer]) -> Outcome | None:
     """Without the destination's volume, what would be purged may be the last copy."""
-    for transfer in context.transfers:
+    for transfer in transfers:
         volume = context.cluster.get_volume(transfer.staging_volume) if transfer.staging_volume else None
         same = volume is not None and volume.uid == transfer.staging_volume_uid and not volume.deleting
         if volume is None or not same or not _stays(context, volume):
@@ -60,7 +61,7 @@ def _check_destination(context: Context) -> Outcome | None:
                 Problem(
                     f"Volume {transfer.staging_volume} of {transfer.destination_name} is gone or about to go: {transfer.source_volume} may be the last copy.",
                     "Nothing more is purged.",
-                    "Use Undo to have the source back. If the data is not needed anywhere, delete the volume yourself.",
+                    "Use Undo to have the source back. If the data is not needed anywhere, delete the volume yourself, then retry.",
                     f"kubectl get pv {transfer.source_volume} -o yaml",
                     "last-copy",
                 )

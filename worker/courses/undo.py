@@ -20,6 +20,7 @@ def tick(context: Context) -> Outcome:
         or _each(context, _rebuild)
         or _settle_git(context)
         or _each(context, _restore_policy)
+        or _admit_loss(context)
         or _finish(context)
     )
 
@@ -30,6 +31,29 @@ def _each(context: Context, act: Callable[[Context, Transfer], Outcome | None]) 
         if outcome is not None:
             return outcome
     return None
+
+
+def _lost(volume: Volume | None, transfer: Transfer) -> bool:
+    """Whether the kept volume is gone; another one of its name holds other data."""
+    return volume is None or volume.uid != transfer.source_volume_uid
+
+
+def _admit_loss(context: Context) -> Outcome | None:
+    """What can be rebuilt is rebuilt by now."""
+    lost = [t for t in context.transfers if _lost(context.cluster.get_volume(t.source_volume), t)]
+    if not lost:
+        return None
+    back = [t.source_name for t in context.transfers if t not in lost]
+    rest = f" Back on their volumes: {', '.join(back)}." if back else ""
+    names = ", ".join(f"{t.source_volume} of {t.source_name}" for t in lost)
+    return Stop(
+        Problem(
+            f"Kept and gone, not by Undo: volume {names}.",
+            f"The destination has a proven copy of the data.{rest}",
+            "Restore the source from the destination or a snapshot. Then close the migration as it is.",
+            code="volume-lost",
+        )
+    )
 
 
 def _finish(context: Context) -> Outcome:
@@ -51,14 +75,7 @@ def _rebuild(context: Context, transfer: Transfer) -> Outcome | None:
     namespace = context.migration.source_namespace
     volume = context.cluster.get_volume(transfer.source_volume)
     if volume is None or volume.uid != transfer.source_volume_uid:
-        return Stop(
-            Problem(
-                f"The kept volume {transfer.source_volume} is gone.",
-                "The destination has a proven copy of the data.",
-                "Restore the source from the destination or a snapshot.",
-                code="volume-lost",
-            )
-        )
+        return None  # said when the others are back
     claim = context.cluster.get_claim(namespace, transfer.source_name)
     if volume.reclaim_policy != "Retain" and (claim is None or claim.deleting):
         context.act(
@@ -201,7 +218,7 @@ def _check_claim(context: Context, transfer: Transfer, claim: Claim, volume: Vol
 def _restore_policy(context: Context, transfer: Transfer) -> Outcome | None:
     """The volume gets the policy back that it had, unless Flux could still delete its claim: then it stays on Retain."""
     volume = context.cluster.get_volume(transfer.source_volume)
-    if volume is None or volume.phase != "Bound" or _exempt(context):
+    if volume is None or _lost(volume, transfer) or volume.phase != "Bound" or _exempt(context):
         return None
     was = volume.annotations.get(WAS_POLICY, "")
     if was and volume.reclaim_policy != was:

@@ -16,6 +16,8 @@ from worker.workload_list import all_workloads
 
 # Bytes a second that the outage is predicted with when nothing was measured yet; said so beside the number.
 ASSUMED_RATE = 60 * 1024 * 1024
+# A limit counts the mover's reading and its writing, of at most this much at a time (mover.reading.BUFFER_BYTES).
+_OPERATION_BYTES = 1024 * 1024
 
 
 def tick(context: Context) -> Outcome:
@@ -35,7 +37,7 @@ def tick(context: Context) -> Outcome:
     migration.plan = {
         **body,
         "checks": migration.plan.get("checks", []),
-        "outage": predicted_outage(context.transfers),
+        "outage": predicted_outage(migration, context.transfers),
         "git_commit": git.commit,
         "git_blind": git.blind,
     }
@@ -206,13 +208,28 @@ def _created(step: str, manifest: Any) -> dict[str, Any]:
     }
 
 
-def predicted_outage(transfers: list[Transfer]) -> dict[str, Any]:
+def predicted_outage(migration: Migration, transfers: list[Transfer]) -> dict[str, Any]:
     """Seconds from the first scaling to a running destination, as a range, and what it rests on."""
     capacity = sum(t.source_bytes for t in transfers)
     # The final pass and verify both read everything once; claims run side by side, the sum is the careful end.
-    longest = 2 * capacity / ASSUMED_RATE
+    reading_s = capacity / ASSUMED_RATE
+    copying_s, limited = reading_s, ""
+    if rate := _limited_rate(migration.limits):
+        # Each mover has the limit to itself, and verify has none.
+        copying_s = max(copying_s, max((t.source_bytes for t in transfers), default=0) / rate)
+        limited = f"; each mover copies {rate / 1024**2:.3g} MiB/s at most by its limits, small files slower"
     return {
         "least_s": 30,
-        "most_s": int(60 + longest),
-        "basis": f"claims of {capacity / 1024**3:.3g} GiB in all, read twice at {ASSUMED_RATE // 1024**2} MiB/s if they are full; less after a warm pass",
+        "most_s": int(60 + copying_s + reading_s),
+        "basis": f"claims of {capacity / 1024**3:.3g} GiB in all, read twice at {ASSUMED_RATE // 1024**2} MiB/s if they are full{limited}; less after a warm pass",
     }
+
+
+def _limited_rate(limits: dict[str, int]) -> float:
+    """Bytes a second that the limits let one mover copy, in large files; 0 without a limit."""
+    rates: list[float] = []
+    if bandwidth := limits.get("bandwidth"):
+        rates.append(bandwidth)
+    if operations := limits.get("iops"):
+        rates.append(operations / 2 * _OPERATION_BYTES)
+    return min(rates, default=0)

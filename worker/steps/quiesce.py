@@ -2,8 +2,10 @@
 
 from django.utils import timezone
 
+from cluster.errors import ClusterError
 from cluster.values import Ref
 from migrations_app.problems import Problem
+from migrations_app.states import IntentState
 from worker import copying, owners, stillness, suspension
 from worker.context import Context
 from worker.outcomes import Again, Done, Outcome, Stop, Wait
@@ -89,18 +91,30 @@ def _scale_down(context: Context) -> Outcome | None:
         if context.migration.outage_began_at is None:
             context.migration.outage_began_at = timezone.now()
             context.keep("outage_began_at")
-        context.act(
-            key=f"quiesce/scale/{kind}/{namespace}/{name}",
-            verb="workload.scale",
-            ref=found.ref,
-            before={"replicas": found.replicas},
-            after={"replicas": 0},
-            call=lambda found=found: context.cluster.scale(  # type: ignore[misc]
-                found.kind, found.namespace, found.name, 0, resource_version=found.resource_version
-            ),
-        )
+        try:
+            context.act(
+                key=f"quiesce/scale/{kind}/{namespace}/{name}",
+                verb="workload.scale",
+                ref=found.ref,
+                before={"replicas": found.replicas},
+                after={"replicas": 0},
+                call=lambda found=found: context.cluster.scale(  # type: ignore[misc]
+                    found.kind, found.namespace, found.name, 0, resource_version=found.resource_version
+                ),
+            )
+        except ClusterError:
+            _no_outage_yet(context)
+            raise
         return Again(f"Scaled {kind} {name} from {found.replicas} to 0.", after_s=0.1)
     return None
+
+
+def _no_outage_yet(context: Context) -> None:
+    """Where every scaling was refused for certain, the application still runs, and no page may say that it is down."""
+    scaled = context.migration.intents.filter(key__startswith="quiesce/scale/")
+    if not scaled.exclude(state=IntentState.FAILED).exists():
+        context.migration.outage_began_at = None
+        context.keep("outage_began_at")
 
 
 def _wait_for_pods(context: Context) -> Outcome | None:

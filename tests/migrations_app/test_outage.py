@@ -1,0 +1,99 @@
+"""What the pages say of the outage: since when, for how long as a guess, and up to now while it lasts."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from cluster.errors import Invalid, Unavailable
+from cluster.values import Ref
+from migrations_app.models import Migration
+from migrations_app.states import State
+from migrations_app.views import live
+from tests.migrations_app.making import at_sign_off
+from tests.support.people import person
+from worker.context import Context
+from worker.lease import lease
+from worker.steps import quiesce
+from worker.steps.plan import predicted_outage
+
+pytestmark = pytest.mark.django_db
+GIB = 1024**3
+
+
+class Refusing:
+    """A cluster with one Deployment that answers a scaling with `error`, or does it."""
+
+    def __init__(self, error: Exception | None) -> None:
+        self.error = error
+
+    def get_workload(self, kind: str, namespace: str, name: str) -> Any:
+        ref = Ref("apps/v1", kind, namespace, name)
+        return SimpleNamespace(
+            kind=kind,
+            namespace=namespace,
+            name=name,
+            ref=ref,
+            replicas=2,
+            when_scaled="",
+            resource_version="7",
+        )
+
+    def scale(self, *_: Any, **__: Any) -> None:
+        if self.error:
+            raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "began"),
+    [
+        (Invalid("It is refused.", safe="", next="", causes=()), False),
+        (Unavailable("No answer.", safe="", next="", maybe_done=True), True),
+        (None, True),
+    ],
+    ids=["refused", "no answer", "done"],
+)
+def test_an_outage_begins_with_a_scaling_that_may_have_happened(error: Exception | None, began: bool) -> None:
+    made = at_sign_off(person("operator"), state=State.RUNNING, current_step="quiesce")
+    workload = {"kind": "Deployment", "namespace": "media", "name": "app", "replicas": 2}
+    made.transfers.update(facts={"workloads": [workload]})
+    with lease(made.pk) as migration:
+        assert migration is not None
+        run = migration.runs.create(step="quiesce", attempt=1)
+        context = Context(migration, run, Refusing(error))  # type: ignore[arg-type]
+        try:
+            quiesce._scale_down(context)
+        except (Invalid, Unavailable):
+            assert error is not None
+    assert (Migration.objects.get().outage is not None) is began
+
+
+def test_the_page_of_an_aborted_migration_goes_on_counting_the_outage() -> None:
+    migration = at_sign_off(
+        person("operator"), state=State.ABORTED, current_step="copy", outage_began_at=timezone.now()
+    )
+    assert live.poll_s(migration) == live.SLOW_POLL_S
+    migration.state = State.ROLLED_BACK
+    assert live.poll_s(migration) == 0
+
+
+@pytest.mark.parametrize(
+    ("limits", "least_s"),
+    [
+        ({"bandwidth": 10 * 1024**2}, 100 * GIB / (10 * 1024**2)),
+        ({"iops": 20}, 100 * GIB / (10 * 1024**2)),
+        ({"iops": 20, "bandwidth": 1024**2}, 100 * GIB / 1024**2),
+    ],
+    ids=str,
+)
+def test_the_limits_of_the_movers_are_in_the_predicted_outage(limits: dict[str, int], least_s: float) -> None:
+    migration = at_sign_off(person("operator"))
+    migration.transfers.update(source_bytes=100 * GIB)
+    transfers = list(migration.transfers.all())
+    free = predicted_outage(migration, transfers)
+    migration.limits = limits
+    found = predicted_outage(migration, transfers)
+    assert found["most_s"] > least_s > free["most_s"] and "by its limits" in found["basis"]
+    migration.limits = {"bandwidth": 500 * 1024**2}
+    assert predicted_outage(migration, transfers)["most_s"] == free["most_s"]
