@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from dashboard.models import GitRepository
 from migrations_app.actions import running
 from migrations_app.rules.going_back import roll_back_plan
 from migrations_app.states import State
@@ -118,6 +119,44 @@ def test_where_git_cannot_be_read_a_person_lets_flux_go(shared: Driver, tmp_path
     shared.kubectl("patch", "kustomization", "-n", "flux-system", app.source, "--type=merge", "-p", body)
     running.retry(by=shared.operator, migration=migration)
     shared.until(migration, State.ROLLED_BACK)
+
+
+def test_git_that_holds_nothing_of_deploy_and_does_not_answer_keeps_nobody_down(
+    shared: Driver, tmp_path: Path
+) -> None:
+    app = make_git_app(shared, tmp_path)
+    migration = shared.at(app.started(), "deploy")
+    rows = GitRepository.objects.filter(source_name=f"fleet-{app.tag}")
+    url = rows.get().url
+    rows.update(url="http://127.0.0.1:9/fleet.git")
+    until(lambda: "127.0.0.1" in shared.tick(migration).message, timeout_s=30, what="the outage on the page")
+    running.roll_back(by=shared.operator, migration=migration)
+
+    def runs() -> bool:
+        shared.tick(migration)
+        workload = shared.adapter.get_workload("Deployment", app.source, "app")
+        return workload is not None and workload.replicas == 1
+
+    until(runs, timeout_s=60, what="the application to be started again", every_s=0.1)
+    assert not migration.intents.filter(verb="claim.remove").exists(), "that waits for Git"
+    rows.update(url=url)
+    migration = shared.until(migration, State.ROLLED_BACK)
+    assert "Holdfast put nothing there" in migration.message
+
+
+def test_git_that_may_hold_deploy_is_waited_for(shared: Driver, tmp_path: Path) -> None:
+    app = make_git_app(shared, tmp_path)
+    migration = shared.until(app.started(), State.WAITING, step="test")
+    rows = GitRepository.objects.filter(source_name=f"fleet-{app.tag}")
+    url = rows.get().url
+    rows.update(url="http://127.0.0.1:9/fleet.git")
+    running.roll_back(by=shared.operator, migration=migration)
+    for _ in range(6):
+        assert shared.tick(migration).state == State.ROLLING_BACK
+    workload = shared.adapter.get_workload("Deployment", app.source, "app")
+    assert workload is not None and workload.replicas == 0, "it still runs in the destination"
+    rows.update(url=url)
+    shared.until(migration, State.ROLLED_BACK, timeout_s=120)
 
 
 def test_what_the_users_wrote_outlives_a_destination_that_lost_its_mark(

@@ -6,9 +6,11 @@ finds the first thing that is not as it was, and mends that one. A volume goes o
 volume holds nothing but our copy; and nothing is taken away, nor Flux let go, while Git does not declare the source.
 """
 
+from celery.exceptions import SoftTimeLimitExceeded
 from django.utils import timezone
 
 from cluster.values import Claim, Workload
+from gitops.errors import GitOpsError
 from migrations_app.models import GitMode, Transfer
 from migrations_app.problems import Problem
 from worker import declarations, flux, gitside, manifests, movers, suspension
@@ -71,7 +73,17 @@ def _leave_git(context: Context) -> Outcome | None:
         or not volumes.began(context, "deploy")
     ):
         return None
-    found = gitside.arrival(context, declarations.undeployed, owner)
+    untouched = _untouched(context)  # asked first: Git may use up the time of this tick
+    try:
+        found = gitside.arrival(context, declarations.undeployed, owner)
+    except (GitOpsError, SoftTimeLimitExceeded):
+        if not untouched:
+            raise
+        # The application may be what Git needs to answer again, or what it waits for.
+        context.remember(git_left=True, git_unread=True)
+        return Again(
+            "Git cannot be read. Holdfast put nothing into it, so it is not waited for.", after_s=0.1
+        )
     if not found.in_branch:
         if migration.git_mode == GitMode.MANUAL:
             return Wait("Take the Deploy change out of Git again.", "migrations.edit", after_s=10)
@@ -93,18 +105,37 @@ def _leave_git(context: Context) -> Outcome | None:
     return None
 
 
+def _untouched(context: Context) -> bool:
+    """Whether the Deploy change never came into Git as far as is known, and Flux holds nothing of it: Git need not be asked then."""
+    migration = context.migration
+    return (
+        # By hand, a person may have made the change unseen.
+        migration.git_mode != GitMode.MANUAL
+        # Whatever became of it: it is written down before each push.
+        and not migration.intents.filter(key="deploy/git.push").exists()
+        and not migration.runs.filter(step="deploy", memory__in_git=True).exists()
+        and not _held(context)
+    )
+
+
 def _let_go(context: Context, found: gitside.Arrival) -> bool:
     """Whether the destination's Kustomization can do no more: it is gone, or holds nothing of ours and will fetch nothing of ours.
 
     Whether it is ready does not matter then: it may fail over objects of others for ever.
     """
     owner = context.migration.destination_owner
+    gone = context.cluster.get_kustomization(owner["namespace"], owner["name"]) is None
+    return gone or (found.in_artifact and not _held(context))
+
+
+def _held(context: Context) -> bool:
+    """Whether the destination's Kustomization has something of the application in its inventory."""
+    owner = context.migration.destination_owner
     kustomization = context.cluster.get_kustomization(owner["namespace"], owner["name"])
-    if kustomization is None:
-        return True
     objects = declarations.destination_objects(context.migration)
-    held = any(kustomization.holds(ref.kind, ref.namespace, ref.name, None) for ref in objects)
-    return found.in_artifact and not held
+    return kustomization is not None and any(
+        kustomization.holds(ref.kind, ref.namespace, ref.name, None) for ref in objects
+    )
 
 
 def _empty_destination(context: Context) -> Outcome | None:
@@ -274,6 +305,10 @@ def _finish(context: Context) -> Outcome:
     if lost:
         names = ", ".join(transfer.source_name for transfer in lost)
         said = [f"Everything is as it was but the source: {names} was lost, not by Holdfast."]
+    if context.memory.get("git_unread"):
+        said.append(
+            f"Git could not be asked about {context.migration.destination_namespace}: Holdfast put nothing there."
+        )
     if kept:
         said.append(f"Kept for you, since {volumes.WHY_KEPT}: {', '.join(kept)}.")
     if left:
