@@ -4,6 +4,7 @@ from cluster.flux import PRUNE, RECONCILE, SSA
 from cluster.values import Claim, Volume
 from migrations_app.models import Transfer
 from migrations_app.problems import Problem
+from migrations_app.states import IntentState
 from worker import stillness
 from worker.context import Context
 from worker.outcomes import Again, Outcome, Stop, Wait
@@ -15,8 +16,20 @@ MAX_LIFTS = 3
 
 
 def began(context: Context) -> bool:
-    """True from the first act on after which a source claim may be gone."""
-    return context.migration.intents.filter(step="release", verb__in=FINAL).exists()
+    """True from the first act on after which a source claim may be gone. What was refused for certain is none."""
+    acts = context.migration.intents.filter(step="release", verb__in=FINAL)
+    return acts.exclude(state=IntentState.FAILED).exists()
+
+
+def deleted_by(context: Context) -> dict[str, str]:
+    """Who deleted each claim that is gone, by its name: what Holdfast was refused, somebody else did."""
+    found = {transfer.source_name: "somebody else" for transfer in context.transfers}
+    for intent in context.migration.intents.filter(step="release", verb__in=FINAL).order_by("id"):
+        if intent.state == IntentState.FAILED:
+            found[intent.name] = "somebody else"
+        else:
+            found[intent.name] = "Holdfast" if intent.verb == "claim.delete" else intent.after["to"]
+    return found
 
 
 def left_to_flux(context: Context, transfer: Transfer) -> bool:
