@@ -77,6 +77,7 @@ def workload_facts(workload: Workload) -> dict[str, Any]:
         "when_scaled": workload.when_scaled,
         "claims": sorted(workload.claims),
         "claim_templates": sorted(workload.claim_templates),
+        "template_claims": sorted(workload.template_claims()),
         "node_selector": workload.node_selector_json,
         "affinity": workload.affinity_json,
         "tolerations": workload.tolerations_json,
