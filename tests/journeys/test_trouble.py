@@ -154,6 +154,7 @@ def test_a_pod_on_the_source_during_the_copy_has_the_whole_pass_made_again(share
     shared.kubectl("scale", "-n", app.source, "deployment/app", "--replicas=1")
     until(lambda: _uses(app), timeout_s=30, what="a pod on the source")
     migration = stopped(shared, migration, "source-in-use")
+    old = shared.adapter.list_jobs(app.source)[0].name
 
     running.retry(by=shared.operator, migration=migration)
     assert Migration.objects.get(pk=migration.pk).current_step == "quiesce"
@@ -165,6 +166,9 @@ def test_a_pod_on_the_source_during_the_copy_has_the_whole_pass_made_again(share
             p for p in shared.adapter.list_pods(app.source) if p.name.startswith("hf-") and not p.finished
         ]
         assert found.state in {State.RUNNING, State.WAITING}, found.problem
+        jobs = shared.adapter.list_jobs(app.source)
+        if found.current_step == "copy" and any(job.name == old for job in jobs):
+            raise RuntimeError(f"{old} held the source while it was to come to rest")
         if len(movers) > 1:
             raise RuntimeError(f"two movers at once: {[p.name for p in movers]}")
         return found.current_step == "hand-over"

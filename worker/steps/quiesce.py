@@ -4,7 +4,7 @@ from django.utils import timezone
 
 from cluster.values import Ref
 from migrations_app.problems import Problem
-from worker import copying, owners, stillness, suspension
+from worker import copying, movers, owners, stillness, suspension
 from worker.context import Context
 from worker.outcomes import Again, Done, Outcome, Stop, Wait
 from worker.workload_list import all_workloads
@@ -16,7 +16,9 @@ def tick(context: Context) -> Outcome:
         go = "The outage begins with the next act. Continue when the time has come."
         return Wait(f"{lost} {go}".strip(), "migrations.edit")
     return (
-        owners.check(context, context.migration.source_owner)
+        # After a retry the mover of the failed pass is still there: it would hold the source against us.
+        movers.remove_every(context)
+        or owners.check(context, context.migration.source_owner)
         or suspension.suspend_parents(context, context.migration.source_owner)
         or _suspend_owner(context)
         or _suspend_cron_jobs(context)
