@@ -63,14 +63,32 @@ def _settled(app: App, before: dict[str, object], kept: list[str]) -> bool:
     return True
 
 
-def test_what_somebody_else_scaled_meanwhile_is_left_alone(shared: Driver) -> None:
+def test_what_somebody_else_scaled_meanwhile_is_left_alone_and_said(shared: Driver) -> None:
     app = make_app(shared)
     migration = shared.at(app.started(), "copy")
     shared.kubectl("scale", "-n", app.source, "deployment/app", "--replicas=2")
     running.roll_back(by=shared.operator, migration=migration)
-    shared.until(migration, State.ROLLED_BACK)
+    migration = shared.until(migration, State.ROLLED_BACK)
     workload = shared.adapter.get_workload("Deployment", app.source, "app")
     assert workload is not None and workload.replicas == 2
+    left = f"Left as somebody else scaled it: Deployment {app.source}/app at 2 (was 1). Everything else is"
+    assert left in migration.message
+
+
+def test_a_workload_that_is_gone_is_said_even_after_a_retry(shared: Driver) -> None:
+    app = make_app(shared)
+    migration = shared.at(app.started(), "copy")
+    shared.kubectl("delete", "deployment", "-n", app.source, "app", "--wait=true")
+    running.roll_back(by=shared.operator, migration=migration)
+
+    def noted() -> bool:
+        return bool(shared.tick(migration).runs.get(step="roll-back").memory.get("not_scaled"))
+
+    until(noted, timeout_s=60, what="the workload to be missed", every_s=0.05)
+    migration.runs.filter(step="roll-back").update(state="failed")  # and a new attempt begins
+    migration = shared.until(migration, State.ROLLED_BACK)
+    assert f"Not found any more, so not scaled: Deployment {app.source}/app." in migration.message
+    assert migration.evidence.get(kind="rolled-back").data["not_scaled"] == [f"Deployment {app.source}/app"]
 
 
 def test_flux_is_not_let_go_while_git_does_not_declare_the_source(shared: Driver, tmp_path: Path) -> None:

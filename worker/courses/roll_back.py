@@ -228,7 +228,11 @@ def _restore_workloads(context: Context) -> Outcome | None:
         if found is not None and found.replicas == 0 and elsewhere:
             return Wait(elsewhere, "migrations.edit", after_s=5)
         if found is None or found.replicas != 0 or wanted == 0:
-            # Gone, or scaled by somebody else since: theirs stands.
+            # Gone, or scaled by somebody else since: theirs stands, and is said.
+            if found is None and wanted:
+                _note(context, "not_scaled", f"{intent.kind} {intent.namespace}/{intent.name}")
+            elif found is not None and found.replicas not in {0, wanted}:
+                _note(context, "left_scaled", f"{found.ref} at {found.replicas} (was {wanted})")
             volumes.undone(intent)
             continue
         context.act(
@@ -268,19 +272,13 @@ def _resume(context: Context) -> Outcome | None:
     for intent in volumes.open_intents(context, "quiesce/suspend/"):
         found = suspension.find(context, intent.kind, intent.namespace, intent.name)
         if found is None:
-            context.remember(
-                not_found=[
-                    *context.memory.get("not_found", []),
-                    f"{intent.kind} {intent.namespace}/{intent.name}",
-                ]
-            )
+            _note(context, "not_resumed", f"{intent.kind} {intent.namespace}/{intent.name}")
         if found is None or not found.suspended:
             volumes.undone(intent)
             continue
         if not suspension.ours(context, found):
             # Not what we set: somebody suspended it anew, or changed it since. Theirs stands, and is said.
-            left = [*context.memory.get("left_suspended", []), str(found.ref)]
-            context.remember(left_suspended=left)
+            _note(context, "left_suspended", str(found.ref))
             volumes.undone(intent)
             continue
         suspension.resume(context, found)
@@ -299,20 +297,39 @@ def _finish(context: Context) -> Outcome:
     if context.migration.outage_began_at and not context.migration.outage_ended_at:
         context.migration.outage_ended_at = timezone.now()
         context.keep("outage_ended_at")
-    left = context.memory.get("left_suspended", [])
-    context.evidence("rolled-back", {"kept_volumes": kept, "left_suspended": left})
-    said = ["Everything is as it was."]
+    notes = {note: _noted(context, note) for note in _NOTES}
+    context.evidence("rolled-back", {"kept_volumes": kept, **notes})
+    said = [f"{_NOTES[note]}: {', '.join(found)}." for note, found in notes.items() if found]
+    whole = "Everything else is as it was" if said else "Everything is as it was"
     if lost:
         names = ", ".join(transfer.source_name for transfer in lost)
-        said = [f"Everything is as it was but the source: {names} was lost, not by Holdfast."]
+        whole += f" but the source: {names} was lost, not by Holdfast"
+    said.append(f"{whole}.")
     if context.memory.get("git_unread"):
         said.append(
             f"Git could not be asked about {context.migration.destination_namespace}: Holdfast put nothing there."
         )
     if kept:
         said.append(f"Kept for you, since {volumes.WHY_KEPT}: {', '.join(kept)}.")
-    if left:
-        said.append(f"Left suspended, since somebody else changed it meanwhile: {', '.join(left)}.")
-    if gone := context.memory.get("not_found", []):
-        said.append(f"Not found any more, so not resumed: {', '.join(gone)}.")
     return Done(" ".join(said) + gitside.open_branches(context, "deploy", "exempt", "release"))
+
+
+# What is not as it was, in the words of the last sentence.
+_NOTES = {
+    "not_scaled": "Not found any more, so not scaled",
+    "left_scaled": "Left as somebody else scaled it",
+    "not_resumed": "Not found any more, so not resumed",
+    "left_suspended": "Left suspended, since somebody else changed it meanwhile",
+}
+
+
+def _note(context: Context, note: str, what: str) -> None:
+    """Notes it at once: the intent that led there is closed next, and is not looked at again."""
+    context.remember(**{note: [*(one for one in context.memory.get(note, []) if one != what), what]})
+
+
+def _noted(context: Context, note: str) -> list[str]:
+    """What was noted, in earlier attempts too."""
+    earlier = context.migration.runs.filter(step=context.run.step).exclude(pk=context.run.pk)
+    memories = [*earlier.order_by("attempt").values_list("memory", flat=True), context.memory]
+    return list(dict.fromkeys(what for memory in memories for what in memory.get(note, [])))
