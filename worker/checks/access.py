@@ -1,9 +1,11 @@
 """Checks of what the worker may do, each missing rule named."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from cluster import errors
 from cluster.values import Rule
+from migrations_app.models import GitMode
 from worker import manifests
 from worker.checks.check import Check, passed, stop
 from worker.context import Context
@@ -30,6 +32,8 @@ def needed(context: Context) -> list[Rule]:
             Rule(verb, "", "persistentvolumeclaims", namespace)
             for verb in ("get", "create", "patch", "delete")
         ]
+    # Whether the application runs there, and whether anything still uses a claim that goes.
+    rules.append(Rule("list", "", "pods", destination))
     kinds = {w["kind"] for t in context.transfers for w in t.facts.get("workloads", [])}
     if "Deployment" in kinds:
         rules += [
@@ -50,6 +54,8 @@ def needed(context: Context) -> list[Rule]:
             Rule("patch", "kustomize.toolkit.fluxcd.io", "kustomizations", owner["namespace"]),
             Rule("patch", "source.toolkit.fluxcd.io", "gitrepositories", owner["source_namespace"]),
         ]
+        if migration.git_mode != GitMode.NONE and not migration.within_namespace:
+            rules += _of_destination_owner(migration.destination_owner)
     elif owner.get("kind") == "HelmRelease":
         rules.append(Rule("patch", "helm.toolkit.fluxcd.io", "helmreleases", owner["namespace"]))
     rules += [
@@ -57,6 +63,13 @@ def needed(context: Context) -> list[Rule]:
         for parent in owner.get("parents", [])
     ]
     return list(dict.fromkeys(rules))
+
+
+def _of_destination_owner(owner: Mapping[str, Any]) -> list[Rule]:
+    """Deploy and Roll back ask the destination's Kustomization, if one was chosen, for a pass."""
+    group = "kustomize.toolkit.fluxcd.io"
+    verbs = ("get", "patch") if owner else ()
+    return [Rule(verb, group, "kustomizations", owner["namespace"]) for verb in verbs]
 
 
 def rules(context: Context) -> Iterable[Check]:
