@@ -2,7 +2,7 @@
 
 from django.utils import timezone
 
-from cluster.values import Ref
+from cluster.values import Ref, Workload
 from migrations_app.problems import Problem
 from worker import copying, movers, owners, stillness, suspension
 from worker.context import Context
@@ -88,6 +88,9 @@ def _scale_down(context: Context) -> Outcome | None:
                     code="when-scaled",
                 )
             )
+        times = context.memory.setdefault("scalings", {})
+        if times.get(f"{kind}/{name}", 0) >= suspension.MAX_TIMES:
+            return Stop(_scaled_again(found))
         if context.migration.outage_began_at is None:
             context.migration.outage_began_at = timezone.now()
             context.keep("outage_began_at")
@@ -101,8 +104,20 @@ def _scale_down(context: Context) -> Outcome | None:
                 found.kind, found.namespace, found.name, 0, resource_version=found.resource_version
             ),
         )
+        times[f"{kind}/{name}"] = times.get(f"{kind}/{name}", 0) + 1
         return Again(f"Scaled {kind} {name} from {found.replicas} to 0.", after_s=0.1)
     return None
+
+
+def _scaled_again(found: Workload) -> Problem:
+    return Problem(
+        f"Somebody, or something, scales {found.ref} up each time that it is scaled down.",
+        "The source is unchanged. The application may be running.",
+        "Find out who or what scales it (its managed fields name it), such as an autoscaler, an operator, or GitOps from another cluster, "
+        "and stop that; then retry. Or roll back.",
+        f"kubectl get {found.kind.lower()} -n {found.namespace} {found.name} -o yaml --show-managed-fields",
+        "scaled-again",
+    )
 
 
 def _wait_for_pods(context: Context) -> Outcome | None:
