@@ -13,7 +13,7 @@ from worker import stillness
 from worker.context import Context
 from worker.outcomes import Again, Outcome, Stop
 
-# So often a mover makes way and begins anew; then a person is asked.
+# So often a mover makes way; then a person is asked before it begins anew.
 MAX_MOVES = 3
 Place = Mapping[str, str]  # node, tolerations; empty: wherever the application may run
 Places = dict[str, Place]  # by the transfer's number
@@ -61,11 +61,11 @@ def in_the_way(context: Context, known: Places) -> str:
 
 def moved_too_often(context: Context) -> Stop | None:
     """None as long as another attempt beside the application makes sense."""
-    if context.memory.get("moves", 0) <= MAX_MOVES:
+    if context.memory.get("moves", 0) < MAX_MOVES:
         return None
     return Stop(
         Problem(
-            f"The application moved {MAX_MOVES + 1} times while the mover copied beside it: {context.memory.get('why', '')}.",
+            f"The application moved {MAX_MOVES} times while the mover copied beside it: {context.memory.get('why', '')}.",
             "The source is unchanged. The mover made way each time and is gone.",
             "Wait until the application stays where it is (a drain or a rollout has ended), then retry: what is copied stays copied.",
             f"kubectl get pods -n {context.migration.source_namespace} -o wide",

@@ -37,6 +37,12 @@ def left_to_flux(context: Context, transfer: Transfer) -> bool:
     return context.migration.intents.filter(key=f"release/claim.leave/{transfer.source_name}").exists()
 
 
+def with_flux(context: Context, transfer: Transfer) -> bool:
+    """Left to Flux, and not dropped by it: one that it dropped is Holdfast's to delete."""
+    dropped = context.migration.evidence.filter(kind="dropped-by-flux", transfer=transfer)
+    return left_to_flux(context, transfer) and not dropped.exists()
+
+
 def get(context: Context, transfer: Transfer) -> Claim | Outcome | None:
     """The claim that was signed for; None when it is gone; a problem when another one bears its name."""
     claim = context.cluster.get_claim(context.migration.source_namespace, transfer.source_name)
@@ -61,6 +67,14 @@ def remaining(context: Context) -> list[Transfer]:
         if claim is not None and claim.uid == transfer.source_uid and not claim.deleting:
             found.append(transfer)
     return found
+
+
+def going(context: Context) -> bool:
+    """True while a source claim is on its way out."""
+    namespace = context.migration.source_namespace
+    found = [context.cluster.get_claim(namespace, transfer.source_name) for transfer in context.transfers]
+    uids = {transfer.source_uid for transfer in context.transfers}
+    return any(claim is not None and claim.deleting and claim.uid in uids for claim in found)
 
 
 def vanished(context: Context, transfer: Transfer) -> Stop:
