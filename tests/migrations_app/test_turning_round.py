@@ -14,7 +14,7 @@ from tests.migrations_app.making import add_evidence, at_sign_off
 from tests.support.people import person
 from worker import lease as lease_module
 from worker.context import Context
-from worker.courses import roll_back
+from worker.courses import leaving
 from worker.lease import check_held, lease
 from worker.outcomes import Again
 from worker.steps.release import hashing
@@ -39,7 +39,7 @@ def test_roll_back_asks_git_nothing_where_deploy_changed_nothing_there() -> None
     )
     migration.runs.create(step="deploy", attempt=1, state="done")
     run = migration.runs.create(step="roll-back", attempt=1)
-    assert roll_back._leave_git(Context(migration, run, None)) is None  # type: ignore[arg-type]
+    assert leaving.leave(Context(migration, run, None)) is None  # type: ignore[arg-type]
 
 
 @pytest.fixture

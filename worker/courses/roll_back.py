@@ -1,21 +1,20 @@
 """Roll back: puts back what was recorded and removes what this migration created, nothing else.
 
-What the application may have written is put on Retain before anything else. Then it goes by the intents: Git and the destination, so that
-nothing runs there; the source's volumes and replicas, so that the application runs again; then our claims; suspension last. Each look
-finds the first thing that is not as it was, and mends that one. A volume goes only where the source is whole and the
-volume holds nothing but our copy; and nothing is taken away, nor Flux let go, while Git does not declare the source.
+What the application may have written is put on Retain before anything else. Then it goes by the intents: Git and the
+destination, so that nothing runs there (`leaving` says what happens when Git cannot be read); the source's volumes and
+replicas, so that the application runs again; then our claims; suspension last. Each look finds the first thing that is not
+as it was, and mends that one. A volume goes only where the source is whole and the volume holds nothing but our copy; and
+nothing is taken away, nor Flux let go, while Git does not declare the source.
 """
 
-from celery.exceptions import SoftTimeLimitExceeded
 from django.utils import timezone
 
 from cluster.values import Claim, Workload
-from gitops.errors import GitOpsError
-from migrations_app.models import GitMode, Transfer
+from migrations_app.models import Transfer
 from migrations_app.problems import Problem
-from worker import declarations, flux, gitside, manifests, movers, suspension
+from worker import gitside, manifests, movers, suspension
 from worker.context import LABEL, Context
-from worker.courses import sources, volumes
+from worker.courses import leaving, sources, volumes
 from worker.outcomes import Again, Done, Outcome, Stop, Wait
 from worker.releasing.claims import MAX_LIFTS
 from worker.stillness import users
@@ -26,10 +25,11 @@ def tick(context: Context) -> Outcome:
         movers.remove_every(context)
         or _admit_loss(context)
         or volumes.keep_used(context)
-        or _leave_git(context)
+        or leaving.leave(context)
         or _empty_destination(context)
         or volumes.restore_sources(context)
         or _restore_workloads(context)
+        or leaving.settle(context)
         or sources.undeclared(context)
         or _remove_claims(context)
         or _resume(context)
@@ -55,86 +55,6 @@ def _admit_loss(context: Context) -> Outcome | None:
             f"kubectl get pvc,pv -n {context.migration.source_namespace}",
             "source-gone",
         )
-    )
-
-
-def _leave_git(context: Context) -> Outcome | None:
-    """Takes the deploy change out of Git again, if it got there."""
-    migration = context.migration
-    owner = migration.destination_owner
-    if (
-        migration.git_mode == GitMode.NONE
-        or not owner
-        # Deploy changed nothing in Git then.
-        or migration.source_owner.get("kind") != "Kustomization"
-        # Within one namespace the destination's workload is the source's: it is never taken out.
-        or migration.within_namespace
-        or context.memory.get("git_left")
-        or not volumes.began(context, "deploy")
-    ):
-        return None
-    untouched = _untouched(context)  # asked first: Git may use up the time of this tick
-    try:
-        found = gitside.arrival(context, declarations.undeployed, owner)
-    except (GitOpsError, SoftTimeLimitExceeded):
-        if not untouched:
-            raise
-        # The application may be what Git needs to answer again, or what it waits for.
-        context.remember(git_left=True, git_unread=True)
-        return Again(
-            "Git cannot be read. Holdfast put nothing into it, so it is not waited for.", after_s=0.1
-        )
-    if not found.in_branch:
-        if migration.git_mode == GitMode.MANUAL:
-            return Wait("Take the Deploy change out of Git again.", "migrations.edit", after_s=10)
-        if not context.memory.get("rollback_commit"):
-            pushed = gitside.push(context, declarations.undeployment(migration))
-            return Again(f"Pushed {pushed.commit[:12]} to {context.memory['rollback_branch']}.", after_s=0.5)
-        if migration.git_mode == GitMode.DIRECT:
-            return Wait(
-                "Somebody put the Deploy change back into Git. Take it out again.",
-                "migrations.edit",
-                after_s=10,
-            )
-        return Wait(f"Merge branch {context.memory['rollback_branch']}.", "migrations.edit", after_s=10)
-    if context.migration.intents.filter(key="deploy/git.push").exists() and not _let_go(context, found):
-        applied = flux.bring(context, owner, found, key="rollback")
-        if applied is not None:
-            return applied
-    context.memory["git_left"] = True
-    return None
-
-
-def _untouched(context: Context) -> bool:
-    """Whether the Deploy change never came into Git as far as is known, and Flux holds nothing of it: Git need not be asked then."""
-    migration = context.migration
-    return (
-        # By hand, a person may have made the change unseen.
-        migration.git_mode != GitMode.MANUAL
-        # Whatever became of it: it is written down before each push.
-        and not migration.intents.filter(key="deploy/git.push").exists()
-        and not migration.runs.filter(step="deploy", memory__in_git=True).exists()
-        and not _held(context)
-    )
-
-
-def _let_go(context: Context, found: gitside.Arrival) -> bool:
-    """Whether the destination's Kustomization can do no more: it is gone, or holds nothing of ours and will fetch nothing of ours.
-
-    Whether it is ready does not matter then: it may fail over objects of others for ever.
-    """
-    owner = context.migration.destination_owner
-    gone = context.cluster.get_kustomization(owner["namespace"], owner["name"]) is None
-    return gone or (found.in_artifact and not _held(context))
-
-
-def _held(context: Context) -> bool:
-    """Whether the destination's Kustomization has something of the application in its inventory."""
-    owner = context.migration.destination_owner
-    kustomization = context.cluster.get_kustomization(owner["namespace"], owner["name"])
-    objects = declarations.destination_objects(context.migration)
-    return kustomization is not None and any(
-        kustomization.holds(ref.kind, ref.namespace, ref.name, None) for ref in objects
     )
 
 
