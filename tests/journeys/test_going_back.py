@@ -13,6 +13,7 @@ from migrations_app.rules.going_back import roll_back_plan
 from migrations_app.states import State
 from tests.journeys.apps import App, claim_manifest, make_app
 from tests.journeys.driving import Driver
+from tests.journeys.dying import Moment, deaths
 from tests.journeys.git_apps import PRUNE, GitApp, listing, make_git_app, write
 from tests.mover.walker import picture
 from tests.support.waiting import until
@@ -173,7 +174,7 @@ def test_git_that_may_hold_deploy_is_waited_for_while_the_destination_runs(
 
 
 def test_git_that_holds_deploy_and_does_not_answer_keeps_nobody_down_before_flux_has_it(
-    shared: Driver, tmp_path: Path
+    shared: Driver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = make_git_app(shared, tmp_path)
     tree = picture(app.directory())
@@ -183,7 +184,8 @@ def test_git_that_holds_deploy_and_does_not_answer_keeps_nobody_down_before_flux
         timeout_s=30,
         what="the push",
     )
-    with git_away(app):
+    # The worker dies at each act of the roll back, too.
+    with git_away(app), deaths(monkeypatch, shared, Moment.BETWEEN):
         running.roll_back(by=shared.operator, migration=migration)
         until(lambda: _suspended(app), timeout_s=60, what="the destination to rest", every_s=0.1)
         app.request()  # and Flux, which still reaches Git, fetches what was pushed
@@ -194,12 +196,18 @@ def test_git_that_holds_deploy_and_does_not_answer_keeps_nobody_down_before_flux
             assert shared.tick(migration).state == State.ROLLING_BACK
         assert shared.adapter.get_workload("Deployment", app.destination, "app") is None
         assert not migration.intents.filter(verb="claim.remove").exists(), "that waits for Git"
-    migration = shared.until(migration, State.ROLLED_BACK, timeout_s=120)
+    with deaths(monkeypatch, shared, Moment.BEFORE) as reaper:
+        migration = shared.until(migration, State.ROLLED_BACK, timeout_s=120)
+    assert {"rollback/git.push", "roll-back/claim.remove"} <= {_prefix(key) for key in reaper.deaths}
     app.settle()
     owners = [shared.adapter.get_kustomization("flux-system", name) for name in (app.source, app.destination)]
     assert all(owner is not None and not owner.suspended for owner in owners)
     assert shared.adapter.get_workload("Deployment", app.destination, "app") is None
     assert picture(app.directory()) == tree
+
+
+def _prefix(key: str) -> str:
+    return "/".join(key.split("/")[:2])
 
 
 @contextmanager
