@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from cluster.base import Object
 from cluster.flux import (
     HELM_OWNER_NAME,
     HELM_OWNER_NAMESPACE,
@@ -103,10 +104,12 @@ def labelled_kustomization(claim: Claim) -> Key | None:
     return (namespace, name) if name and namespace else None
 
 
-def argo_application(claim: Claim) -> str:
-    """The application of the tracking annotation, when it is about this very claim; copies name another object."""
-    application, _, about = claim.annotations.get(ARGO_TRACKING, "").partition(":")
-    return application if about == f"/{KIND}:{claim.namespace}/{claim.name}" else ""
+def argo_application(found: Object) -> str:
+    """The application of the tracking annotation, when it is about this very object; copies name another one."""
+    application, _, about = found.annotations.get(ARGO_TRACKING, "").partition(":")
+    group, _, _ = found.ref.api_version.rpartition("/")
+    itself = f"{group}/{found.ref.kind}:{found.namespace}/{found.name}"
+    return application if about == itself else ""
 
 
 def owner_of(claim: Claim, around: Surroundings) -> OwnerFact:

@@ -45,14 +45,14 @@ STEPS: tuple[Step, ...] = (
         "preflight",
         Phase.PREPARE,
         "Preflight",
-        "Runs named checks. Each passes, warns or stops, and says what to do.",
+        "Runs named checks, dry runs of the claims and of the mover among them. Each passes, warns or stops, and says what to do.",
         "The list of checks",
     ),
     Step(
         "plan",
         Phase.PREPARE,
         "Plan",
-        "Renders every object and Git change, validates them by server-side dry run, predicts the outage.",
+        "Renders every object and Git change, and predicts the outage.",
         "The plan and its digest",
     ),
     Step(

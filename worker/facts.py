@@ -4,6 +4,7 @@ resource versions, so that the same cluster gives the same facts."""
 from collections.abc import Mapping
 from typing import Any
 
+from cluster.base import Object
 from cluster.client import Cluster
 from cluster.flux import (
     HELM_OWNER_NAME,
@@ -25,6 +26,8 @@ _NOT_COPIED = (
 )
 # Flux's field manager: what it owns of an object is stated in Git.
 CONTROLLER = "kustomize-controller"
+# Argo CD's older way to track; charts and people set it for themselves.
+ARGO_INSTANCE = "app.kubernetes.io/instance"
 _OWNER_LABELS = ("kustomize.toolkit.fluxcd.io/", "helm.toolkit.fluxcd.io/", "argocd.argoproj.io/")
 
 
@@ -77,6 +80,7 @@ def workload_facts(workload: Workload) -> dict[str, Any]:
         "when_scaled": workload.when_scaled,
         "claims": sorted(workload.claims),
         "claim_templates": sorted(workload.claim_templates),
+        "template_claims": sorted(workload.template_claims()),
         "node_selector": workload.node_selector_json,
         "affinity": workload.affinity_json,
         "tolerations": workload.tolerations_json,
@@ -127,8 +131,8 @@ def _helm_of(labels: Mapping[str, str], annotations: Mapping[str, str]) -> dict[
     return {}
 
 
-def _argo_of(claim: Claim) -> dict[str, Any]:
-    name = argo_application(claim)
+def _argo_of(found: Object) -> dict[str, Any]:
+    name = argo_application(found)
     return {"kind": "Application", "namespace": "", "name": name} if name else {}
 
 
@@ -191,7 +195,7 @@ def _reverting(cluster: Cluster, child: Mapping[str, Any]) -> Kustomization | No
 
 
 def workload_owner(cluster: Cluster, workload: Workload) -> dict[str, Any]:
-    """The Kustomization whose inventory holds the workload; empty when none does."""
+    """The Kustomization whose inventory holds the workload, else its Helm release or Argo CD application; empty when none does."""
     name, namespace = workload.labels.get(OWNER_NAME, ""), workload.labels.get(OWNER_NAMESPACE, "")
     group = workload.ref.api_version.partition("/")[0] if "/" in workload.ref.api_version else ""
     if name and namespace:
@@ -200,4 +204,18 @@ def workload_owner(cluster: Cluster, workload: Workload) -> dict[str, Any]:
             workload.kind, workload.namespace, workload.name, group
         ):
             return kustomization_facts(kustomization)
-    return _helm_of(workload.labels, workload.annotations)
+    return _helm_of(workload.labels, workload.annotations) or _argo_of(workload)
+
+
+def elsewhere(cluster: Cluster, found: Object) -> str:
+    """The Kustomization that the object's labels name and that is not in this cluster: another cluster's may apply it from there."""
+    name, namespace = found.labels.get(OWNER_NAME, ""), found.labels.get(OWNER_NAMESPACE, "")
+    if not name or not namespace or cluster.get_kustomization(namespace, name) is not None:
+        return ""
+    return f"{namespace}/{name}"
+
+
+def argo_instance(cluster: Cluster, found: Object) -> str:
+    """The application that tracks the object if Argo CD, where there is one, tracks by label. Others set that label, too."""
+    instance = found.labels.get(ARGO_INSTANCE, "")
+    return instance if instance and cluster.serves("argoproj.io", "Application") else ""

@@ -1,6 +1,7 @@
 """Renders every object that a migration creates. Pure: the same migration gives the same objects, so plans have a digest."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
@@ -127,12 +128,12 @@ def mover_job(
     attempt: int,
     sequence: int = 1,
     final: bool = True,
-    node: str = "",
+    place: Mapping[str, str] | None = None,
     adopt: bool = False,
 ) -> Manifest:
     """A Job for `purpose`: warm, copy, verify or digest. The source is read-only, at the volume and at the mount.
 
-    `adopt`: an earlier verify may have proven the staging volume, which takes the mover's mark away.
+    `place`: the node of the pod that uses the source, and what that pod tolerates (`worker.beside`). `adopt`: an earlier verify may have proven the staging volume, which takes the mover's mark away.
     """
     role_labels = labels(migration, transfer, "mover", step=purpose, attempt=str(attempt))
     name = job_name(migration, transfer, purpose, attempt, sequence)
@@ -159,7 +160,7 @@ def mover_job(
                 },
                 "template": {
                     "metadata": {"labels": pod_labels, "annotations": {"linkerd.io/inject": "disabled"}},
-                    "spec": _pod_spec(migration, transfer, purpose, final=final, node=node, adopt=adopt),
+                    "spec": _pod_spec(migration, transfer, purpose, final=final, place=place, adopt=adopt),
                 },
             },
         }
@@ -175,7 +176,13 @@ def pod_of(job: Manifest) -> Manifest:
 
 
 def _pod_spec(
-    migration: Migration, transfer: Transfer, purpose: str, *, final: bool, node: str, adopt: bool
+    migration: Migration,
+    transfer: Transfer,
+    purpose: str,
+    *,
+    final: bool,
+    place: Mapping[str, str] | None,
+    adopt: bool,
 ) -> dict[str, Any]:
     mounts = [
         {"name": "source", "mountPath": "/source", "readOnly": True},
@@ -217,7 +224,7 @@ def _pod_spec(
             }
         ],
         "volumes": volumes,
-        **_placement(transfer, node),
+        **_placement(transfer, place or {}),
     }
 
 
@@ -244,14 +251,15 @@ def mark(migration: Migration, transfer: Transfer) -> str:
     return f"{migration.reference}/{transfer.number}/{transfer.source_uid}"
 
 
-def _placement(transfer: Transfer, node: str) -> dict[str, Any]:
+def _placement(transfer: Transfer, place: Mapping[str, str]) -> dict[str, Any]:
     """Beside the application while it runs; otherwise where the application may run, since the Job fixes the volume's zone."""
-    if node:
+    if node := place.get("node"):
         terms = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}]
         affinity = {
             "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
         }
-        return {"affinity": affinity, "tolerations": [{"operator": "Exists"}]}
+        tolerations = place.get("tolerations")
+        return {"affinity": affinity, **({"tolerations": json.loads(tolerations)} if tolerations else {})}
     found: dict[str, Any] = {}
     for workload in all_workloads([transfer])[:1]:
         for key, field in (("node_selector", "nodeSelector"), ("tolerations", "tolerations")):

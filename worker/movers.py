@@ -6,7 +6,7 @@ Success is the Job's condition together with the mover's own result. Never an ex
 import json
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Max
@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from audit.canonical import plain
-from cluster.errors import AlreadyExists, NotFound
+from cluster.errors import AlreadyExists, NotFound, Unavailable
 from cluster.values import JobStatus, Manifest, Pod, Ref
 from migrations_app.models import LogLine, Transfer
 from migrations_app.problems import Problem
@@ -24,6 +24,8 @@ from worker.outcomes import Again
 
 # A pod that has not started by then gets its events shown; it is still waited for.
 SLOW_START = timedelta(seconds=20)
+# So long is asked for the rest of a log that is not given: the node may be gone, or have cleaned it up.
+LOG_PATIENCE = timedelta(minutes=1)
 LOG_BYTES_A_TICK = 256 * 1024
 AT_WORK = ": the mover is at work."
 JOB_NAME = "batch.kubernetes.io/job-name"
@@ -102,9 +104,7 @@ def _keep_log(context: Context, transfer: Transfer, job_name: str, pod: Pod) -> 
     """Stores new log lines, and the last progress among them. How many lines were new."""
     known = LogLine.objects.filter(migration=context.migration, job=job_name)
     last = known.aggregate(last=Max("at"))["last"]
-    lines = context.cluster.pod_logs(
-        pod.namespace, pod.name, "mover", since=last, limit_bytes=LOG_BYTES_A_TICK
-    )
+    lines = _new_lines(context, pod, last)
     # The server repeats lines of the last moment: those that are kept already are left out.
     repeated = set(known.filter(at=last).values_list("text", flat=True)) if last else set()
     fresh = [
@@ -132,6 +132,23 @@ def _keep_log(context: Context, transfer: Transfer, job_name: str, pod: Pod) -> 
         }
         transfer.save(update_fields=["progress"])
     return len(fresh)
+
+
+def _new_lines(context: Context, pod: Pod, since: datetime | None) -> list[tuple[datetime, str]]:
+    """What the pod has said since. Of a finished one that its node cannot give for a while, nothing more: its summary is enough."""
+    mark = f"log_away/{pod.uid}"
+    try:
+        lines = context.cluster.pod_logs(
+            pod.namespace, pod.name, "mover", since=since, limit_bytes=LOG_BYTES_A_TICK
+        )
+    except Unavailable:
+        began = datetime.fromisoformat(context.memory.setdefault(mark, timezone.now().isoformat()))
+        # A clock that was set back must not make it look younger for ever.
+        if not pod.finished or abs(timezone.now() - began) < LOG_PATIENCE:
+            raise
+        return []
+    context.memory.pop(mark, None)
+    return lines
 
 
 # What the result in a log and the summary of the pod that decided must agree about.

@@ -20,11 +20,11 @@ def holders(context: Context, namespace: str, claim_name: str) -> list[Pod]:
     return [
         pod
         for pod in context.cluster.list_pods(namespace)
-        if claim_name in (*pod.claims, *pod.ephemeral_claims) and not _mover(context, pod)
+        if claim_name in (*pod.claims, *pod.ephemeral_claims) and not is_mover(context, pod)
     ]
 
 
-def _mover(context: Context, pod: Pod) -> bool:
+def is_mover(context: Context, pod: Pod) -> bool:
     """A pod of one of our Jobs. A copy of one that somebody made by hand carries our label and is none."""
     job = pod.controller
     return pod.labels.get(LABEL) == context.migration.reference and job is not None and job.kind == "Job"

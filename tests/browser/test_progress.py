@@ -52,13 +52,15 @@ def say(migration: Migration, done: int) -> None:
         "path": f"photo-{done}",
     }
     cluster = SimpleNamespace(pod_logs=lambda *_, **__: [(timezone.now(), json.dumps(line))])
-    context = SimpleNamespace(migration=migration, run=migration.runs.get(step="copy"), cluster=cluster)
+    context = SimpleNamespace(
+        migration=migration, run=migration.runs.get(step="copy"), cluster=cluster, memory={}
+    )
     # `t` is first in what the mover prints, so the whole line is what it would be.
     movers._keep_log(
         cast("Context", context),
         migration.transfers.get(),
         "hf-copy",
-        cast("Pod", SimpleNamespace(namespace="media", name="hf-copy-0")),
+        cast("Pod", SimpleNamespace(namespace="media", name="hf-copy-0", uid="uid-pod")),
     )
 
 

@@ -8,7 +8,7 @@ from django.test import Client
 from migrations_app.actions import drafting, running
 from migrations_app.models import Migration
 from migrations_app.states import State
-from sandbox.flux.hold import HELD_AT
+from sandbox.flux.hold import HELD_AT, HOLD
 from tests.journeys.apps import apply
 from tests.journeys.driving import TROUBLE, Driver
 from tests.journeys.git_apps import (
@@ -283,3 +283,27 @@ def test_git_that_changed_since_the_review_is_not_pushed_to_and_the_page_shows_w
     app.git("push", "-q", "origin", "HEAD:main")
     running.retry(by=shared.operator, migration=stopped)
     shared.at(stopped, "test", timeout_s=120)
+
+
+def test_where_nothing_ran_deploy_waits_for_flux_and_says_that_it_awaits_no_pod(
+    shared: Driver, tmp_path: Path
+) -> None:
+    app = make_git_app(shared, tmp_path)
+    manifest = app.work / app.source / "app.yaml"
+    manifest.write_text(manifest.read_text().replace("replicas: 1", "replicas: 0"))
+    app.push("Nobody needs it at night")
+    app.settle()
+    until(lambda: not shared.adapter.list_pods(app.source), timeout_s=60, what="no pod of the application")
+    migration = shared.at(app.started(), "deploy")
+    app.annotate(app.destination, HOLD, "apply")
+
+    def in_git() -> bool:
+        return bool(shared.tick(migration).runs.get(step="deploy").memory.get("in_git"))
+
+    until(in_git, timeout_s=60, what="the change in Git")
+    for _ in range(5):
+        assert shared.tick(migration).current_step == "deploy", "Flux has applied nothing yet"
+    app.annotate(app.destination, HOLD, "")
+    migration = shared.at(migration, "test")
+    assert "none is awaited" in migration.runs.get(step="deploy").message
+    assert shared.adapter.get_workload("Deployment", app.destination, "app") is not None

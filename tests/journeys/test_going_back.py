@@ -1,15 +1,20 @@
 """Roll back restores what was recorded and removes what the migration created, wherever it stands."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from dashboard.models import GitRepository
 from migrations_app.actions import running
+from migrations_app.models import Migration
 from migrations_app.rules.going_back import roll_back_plan
 from migrations_app.states import State
 from tests.journeys.apps import App, claim_manifest, make_app
 from tests.journeys.driving import Driver
-from tests.journeys.git_apps import PRUNE, listing, make_git_app, write
+from tests.journeys.dying import Moment, deaths
+from tests.journeys.git_apps import PRUNE, GitApp, listing, make_git_app, write
 from tests.mover.walker import picture
 from tests.support.waiting import until
 
@@ -62,14 +67,32 @@ def _settled(app: App, before: dict[str, object], kept: list[str]) -> bool:
     return True
 
 
-def test_what_somebody_else_scaled_meanwhile_is_left_alone(shared: Driver) -> None:
+def test_what_somebody_else_scaled_meanwhile_is_left_alone_and_said(shared: Driver) -> None:
     app = make_app(shared)
     migration = shared.at(app.started(), "copy")
     shared.kubectl("scale", "-n", app.source, "deployment/app", "--replicas=2")
     running.roll_back(by=shared.operator, migration=migration)
-    shared.until(migration, State.ROLLED_BACK)
+    migration = shared.until(migration, State.ROLLED_BACK)
     workload = shared.adapter.get_workload("Deployment", app.source, "app")
     assert workload is not None and workload.replicas == 2
+    left = f"Left as somebody else scaled it: Deployment {app.source}/app at 2 (was 1). Everything else is"
+    assert left in migration.message
+
+
+def test_a_workload_that_is_gone_is_said_even_after_a_retry(shared: Driver) -> None:
+    app = make_app(shared)
+    migration = shared.at(app.started(), "copy")
+    shared.kubectl("delete", "deployment", "-n", app.source, "app", "--wait=true")
+    running.roll_back(by=shared.operator, migration=migration)
+
+    def noted() -> bool:
+        return bool(shared.tick(migration).runs.get(step="roll-back").memory.get("not_scaled"))
+
+    until(noted, timeout_s=60, what="the workload to be missed", every_s=0.05)
+    migration.runs.filter(step="roll-back").update(state="failed")  # and a new attempt begins
+    migration = shared.until(migration, State.ROLLED_BACK)
+    assert f"Not found any more, so not scaled: Deployment {app.source}/app." in migration.message
+    assert migration.evidence.get(kind="rolled-back").data["not_scaled"] == [f"Deployment {app.source}/app"]
 
 
 def test_flux_is_not_let_go_while_git_does_not_declare_the_source(shared: Driver, tmp_path: Path) -> None:
@@ -118,6 +141,97 @@ def test_where_git_cannot_be_read_a_person_lets_flux_go(shared: Driver, tmp_path
     shared.kubectl("patch", "kustomization", "-n", "flux-system", app.source, "--type=merge", "-p", body)
     running.retry(by=shared.operator, migration=migration)
     shared.until(migration, State.ROLLED_BACK)
+
+
+def test_git_that_holds_nothing_of_deploy_and_does_not_answer_keeps_nobody_down(
+    shared: Driver, tmp_path: Path
+) -> None:
+    app = make_git_app(shared, tmp_path)
+    migration = shared.at(app.started(), "deploy")
+    with git_away(app):
+        until(
+            lambda: "127.0.0.1" in shared.tick(migration).message, timeout_s=30, what="the outage on the page"
+        )
+        running.roll_back(by=shared.operator, migration=migration)
+        until(lambda: _replicas(app) == 1, timeout_s=60, what="the application", every_s=0.1)
+        assert not migration.intents.filter(verb="claim.remove").exists(), "that waits for Git"
+    migration = shared.until(migration, State.ROLLED_BACK)
+    assert "Holdfast put nothing there" in migration.message
+
+
+def test_git_that_may_hold_deploy_is_waited_for_while_the_destination_runs(
+    shared: Driver, tmp_path: Path
+) -> None:
+    app = make_git_app(shared, tmp_path)
+    migration = shared.until(app.started(), State.WAITING, step="test")
+    with git_away(app):
+        running.roll_back(by=shared.operator, migration=migration)
+        for _ in range(6):
+            assert shared.tick(migration).state == State.ROLLING_BACK
+        workload = shared.adapter.get_workload("Deployment", app.source, "app")
+        assert workload is not None and workload.replicas == 0, "it still runs in the destination"
+    shared.until(migration, State.ROLLED_BACK, timeout_s=120)
+
+
+def test_git_that_holds_deploy_and_does_not_answer_keeps_nobody_down_before_flux_has_it(
+    shared: Driver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_git_app(shared, tmp_path)
+    tree = picture(app.directory())
+    migration = shared.at(app.started(), "deploy")
+    until(
+        lambda: shared.tick(migration).intents.filter(key="deploy/git.push", state="done").exists(),
+        timeout_s=30,
+        what="the push",
+    )
+    # The worker dies at each act of the roll back, too.
+    with git_away(app), deaths(monkeypatch, shared, Moment.BETWEEN):
+        running.roll_back(by=shared.operator, migration=migration)
+        until(lambda: _suspended(app), timeout_s=60, what="the destination to rest", every_s=0.1)
+        app.request()  # and Flux, which still reaches Git, fetches what was pushed
+        until(lambda: _replicas(app) == 1, timeout_s=60, what="the application", every_s=0.1)
+        app.request()
+        app.settle()
+        for _ in range(5):
+            assert shared.tick(migration).state == State.ROLLING_BACK
+        assert shared.adapter.get_workload("Deployment", app.destination, "app") is None
+        assert not migration.intents.filter(verb="claim.remove").exists(), "that waits for Git"
+    with deaths(monkeypatch, shared, Moment.BEFORE) as reaper:
+        migration = shared.until(migration, State.ROLLED_BACK, timeout_s=120)
+    assert {"rollback/git.push", "roll-back/claim.remove"} <= {_prefix(key) for key in reaper.deaths}
+    app.settle()
+    owners = [shared.adapter.get_kustomization("flux-system", name) for name in (app.source, app.destination)]
+    assert all(owner is not None and not owner.suspended for owner in owners)
+    assert shared.adapter.get_workload("Deployment", app.destination, "app") is None
+    assert picture(app.directory()) == tree
+
+
+def _prefix(key: str) -> str:
+    return "/".join(key.split("/")[:2])
+
+
+@contextmanager
+def git_away(app: GitApp) -> Iterator[None]:
+    """Holdfast does not reach the Git server; Flux does."""
+    rows = GitRepository.objects.filter(source_name=f"fleet-{app.tag}")
+    url = rows.get().url
+    rows.update(url="http://127.0.0.1:9/fleet.git")
+    yield
+    rows.update(url=url)
+
+
+def _suspended(app: GitApp) -> bool:
+    for migration in Migration.objects.filter(source_namespace=app.source):
+        app.driver.tick(migration)
+    found = app.driver.adapter.get_kustomization("flux-system", app.destination)
+    return found is not None and found.suspended
+
+
+def _replicas(app: GitApp) -> int | None:
+    for migration in Migration.objects.filter(source_namespace=app.source):
+        app.driver.tick(migration)
+    found = app.driver.adapter.get_workload("Deployment", app.source, "app")
+    return found.replicas if found else None
 
 
 def test_what_the_users_wrote_outlives_a_destination_that_lost_its_mark(

@@ -4,11 +4,15 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
+from cluster.errors import ClusterError, Denied, EngineDown
+from cluster.values import Ref
 from migrations_app.actions import running
 from migrations_app.models import Migration
 from migrations_app.problems import Refused
@@ -77,6 +81,55 @@ def test_a_pod_that_came_wrote_and_ended_between_two_looks_is_not_overlooked(sha
     assert not migration.intents.filter(verb="claim.delete").exists()
 
 
+def refusing(monkeypatch: pytest.MonkeyPatch, driver: Driver, error: ClusterError) -> list[str]:
+    """From now on the cluster refuses each deletion of a claim; the names that were tried."""
+    tried: list[str] = []
+    delete = type(driver.adapter).delete
+
+    def refuse(self: Any, ref: Ref, **more: Any) -> Any:
+        if ref.kind != "PersistentVolumeClaim":
+            return delete(self, ref, **more)
+        tried.append(ref.name)
+        raise error
+
+    monkeypatch.setattr(type(driver.adapter), "delete", refuse)
+    return tried
+
+
+def test_what_is_written_while_a_deletion_is_held_up_for_hours_is_not_deleted(
+    shared: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app(shared)
+    migration = signed(app)
+    down = EngineDown("The webhook of the policies did not answer.", safe="", next="", webhook="kyverno")
+    tried = refusing(monkeypatch, shared, down)
+    until(lambda: shared.tick(migration) and tried, timeout_s=90, what="a deletion that is held up")
+    run = migration.runs.get(step="release")
+    run.memory["hashed_at"] = (timezone.now() - timedelta(hours=2)).isoformat()
+    run.save(update_fields=["memory"])
+    (app.directory() / "late.txt").write_text("written meanwhile\n")
+    monkeypatch.undo()
+    stopped(shared, migration, "source-written")
+    claim = shared.adapter.get_claim(app.source, "data")
+    assert claim is not None and not claim.deleting
+
+
+def test_a_claim_that_somebody_deletes_after_a_refusal_was_not_deleted_by_holdfast(
+    shared: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app(shared)
+    migration = signed(app)
+    rule: Any = {"by": "kyverno-cluster-policy", "policy": "keep", "message": "", "status": 400}
+    refusing(monkeypatch, shared, Denied("Policy keep refuses it.", safe="Nothing.", next="Ask.", **rule))
+    migration = stopped(shared, migration, "denied")
+    monkeypatch.undo()
+    shared.kubectl("delete", "pvc", "data", "-n", app.source, "--timeout=30s")
+    running.retry(by=shared.operator, migration=migration)
+    migration = stopped(shared, migration, "claim-vanished")
+    assert "not by Holdfast" in (migration.problem or {})["happened"]
+    assert migration.evidence.filter(kind="claim-vanished").exists()
+
+
 def job_that_ends(app: App) -> dict[str, Any]:
     spec = pod_on(app, "data")["spec"]
     container = {**spec["containers"][0], "image": "alpine", "command": ["true"]}
@@ -101,6 +154,7 @@ def test_a_pod_on_the_source_during_the_copy_has_the_whole_pass_made_again(share
     shared.kubectl("scale", "-n", app.source, "deployment/app", "--replicas=1")
     until(lambda: _uses(app), timeout_s=30, what="a pod on the source")
     migration = stopped(shared, migration, "source-in-use")
+    old = shared.adapter.list_jobs(app.source)[0].name
 
     running.retry(by=shared.operator, migration=migration)
     assert Migration.objects.get(pk=migration.pk).current_step == "quiesce"
@@ -112,6 +166,9 @@ def test_a_pod_on_the_source_during_the_copy_has_the_whole_pass_made_again(share
             p for p in shared.adapter.list_pods(app.source) if p.name.startswith("hf-") and not p.finished
         ]
         assert found.state in {State.RUNNING, State.WAITING}, found.problem
+        jobs = shared.adapter.list_jobs(app.source)
+        if found.current_step == "copy" and any(job.name == old for job in jobs):
+            raise RuntimeError(f"{old} held the source while it was to come to rest")
         if len(movers) > 1:
             raise RuntimeError(f"two movers at once: {[p.name for p in movers]}")
         return found.current_step == "hand-over"

@@ -22,6 +22,7 @@ CHECKS: tuple[Callable[[Context], Iterable[Check]], ...] = (
     workloads.autoscalers,
     workloads.placement,
     gitops.owner,
+    gitops.unsteered,
     gitops.parents,
     gitops.destination_owner,
     gitops.release_path,

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+from dashboard.ownership import ELSEWHERE
 from gitops.errors import GitOpsError
 from gitops.locate import declared
 from migrations_app.models import GitMode
@@ -44,7 +45,7 @@ def owner(context: Context) -> Iterable[Check]:
         yield stop(
             "gitops-owner",
             title,
-            f"Argo CD application {found['name']} applies the claims: it would put back whatever is scaled down or removed.",
+            f"Argo CD application {found['name']} applies the claims or their workloads: it would put back whatever is scaled down or removed.",
             "Holdfast does not steer Argo CD. Hand the application over to Flux, or take the claims out of it first (Prune=false, then out of Git).",
             f"kubectl get applications.argoproj.io -A --field-selector metadata.name={found['name']}",
         )
@@ -107,6 +108,33 @@ def owner(context: Context) -> Iterable[Check]:
         )
     else:
         yield passed("gitops-owner", title, f"{what} is ready, prunes, and is not suspended.")
+
+
+def unsteered(context: Context) -> Iterable[Check]:
+    """Owners that only labels name, and that Holdfast can neither see nor suspend."""
+    title = "Owners that cannot be seen"
+    facts = [transfer.facts.get("unsteered", {}) for transfer in context.transfers]
+    elsewhere = sorted({name for each in facts for name in each.get("elsewhere", [])})
+    instances = sorted({name for each in facts for name in each.get("argo_instance", [])})
+    if elsewhere:
+        yield warn(
+            "gitops-unseen",
+            title,
+            f"Labels of the claims or their workloads name Kustomization {', '.join(elsewhere)}, which is not in this cluster. {ELSEWHERE}",
+            "Where it lives in another cluster, suspend it there until the release is done, and take the source out of its Git then: "
+            "it would start the application on the source again, and make the claims anew.",
+        )
+    if instances:
+        yield warn(
+            "gitops-unseen",
+            title,
+            f"Argo CD is installed, and label app.kubernetes.io/instance names {', '.join(instances)}: where Argo CD tracks by label, "
+            "that is the application that applies the claims or their workloads.",
+            "If there is such an application, hand it over first: Holdfast does not steer Argo CD, which would put back whatever is scaled down or removed.",
+            "kubectl get applications.argoproj.io -A",
+        )
+    if not elsewhere and not instances:
+        yield passed("gitops-unseen", title, "No label names one.")
 
 
 def parents(context: Context) -> Iterable[Check]:

@@ -1,19 +1,20 @@
 """Roll back: puts back what was recorded and removes what this migration created, nothing else.
 
-What the application may have written is put on Retain before anything else. Then it goes by the intents: Git and the destination, so that
-nothing runs there; the source's volumes and replicas, so that the application runs again; then our claims; suspension last. Each look
-finds the first thing that is not as it was, and mends that one. A volume goes only where the source is whole and the
-volume holds nothing but our copy; and nothing is taken away, nor Flux let go, while Git does not declare the source.
+What the application may have written is put on Retain before anything else. Then it goes by the intents: Git and the
+destination, so that nothing runs there (`leaving` says what happens when Git cannot be read); the source's volumes and
+replicas, so that the application runs again; then our claims; suspension last. Each look finds the first thing that is not
+as it was, and mends that one. A volume goes only where the source is whole and the volume holds nothing but our copy; and
+nothing is taken away, nor Flux let go, while Git does not declare the source.
 """
 
 from django.utils import timezone
 
 from cluster.values import Claim, Workload
-from migrations_app.models import GitMode, Transfer
+from migrations_app.models import Transfer
 from migrations_app.problems import Problem
-from worker import declarations, flux, gitside, manifests, movers, suspension
+from worker import gitside, manifests, movers, suspension
 from worker.context import LABEL, Context
-from worker.courses import sources, volumes
+from worker.courses import leaving, sources, volumes
 from worker.outcomes import Again, Done, Outcome, Stop, Wait
 from worker.releasing.claims import MAX_LIFTS
 from worker.stillness import users
@@ -24,10 +25,11 @@ def tick(context: Context) -> Outcome:
         movers.remove_every(context)
         or _admit_loss(context)
         or volumes.keep_used(context)
-        or _leave_git(context)
+        or leaving.leave(context)
         or _empty_destination(context)
         or volumes.restore_sources(context)
         or _restore_workloads(context)
+        or leaving.settle(context)
         or sources.undeclared(context)
         or _remove_claims(context)
         or _resume(context)
@@ -54,57 +56,6 @@ def _admit_loss(context: Context) -> Outcome | None:
             "source-gone",
         )
     )
-
-
-def _leave_git(context: Context) -> Outcome | None:
-    """Takes the deploy change out of Git again, if it got there."""
-    migration = context.migration
-    owner = migration.destination_owner
-    if (
-        migration.git_mode == GitMode.NONE
-        or not owner
-        # Deploy changed nothing in Git then.
-        or migration.source_owner.get("kind") != "Kustomization"
-        # Within one namespace the destination's workload is the source's: it is never taken out.
-        or migration.within_namespace
-        or context.memory.get("git_left")
-        or not volumes.began(context, "deploy")
-    ):
-        return None
-    found = gitside.arrival(context, declarations.undeployed, owner)
-    if not found.in_branch:
-        if migration.git_mode == GitMode.MANUAL:
-            return Wait("Take the Deploy change out of Git again.", "migrations.edit", after_s=10)
-        if not context.memory.get("rollback_commit"):
-            pushed = gitside.push(context, declarations.undeployment(migration))
-            return Again(f"Pushed {pushed.commit[:12]} to {context.memory['rollback_branch']}.", after_s=0.5)
-        if migration.git_mode == GitMode.DIRECT:
-            return Wait(
-                "Somebody put the Deploy change back into Git. Take it out again.",
-                "migrations.edit",
-                after_s=10,
-            )
-        return Wait(f"Merge branch {context.memory['rollback_branch']}.", "migrations.edit", after_s=10)
-    if context.migration.intents.filter(key="deploy/git.push").exists() and not _let_go(context, found):
-        applied = flux.bring(context, owner, found, key="rollback")
-        if applied is not None:
-            return applied
-    context.memory["git_left"] = True
-    return None
-
-
-def _let_go(context: Context, found: gitside.Arrival) -> bool:
-    """Whether the destination's Kustomization can do no more: it is gone, or holds nothing of ours and will fetch nothing of ours.
-
-    Whether it is ready does not matter then: it may fail over objects of others for ever.
-    """
-    owner = context.migration.destination_owner
-    kustomization = context.cluster.get_kustomization(owner["namespace"], owner["name"])
-    if kustomization is None:
-        return True
-    objects = declarations.destination_objects(context.migration)
-    held = any(kustomization.holds(ref.kind, ref.namespace, ref.name, None) for ref in objects)
-    return found.in_artifact and not held
 
 
 def _empty_destination(context: Context) -> Outcome | None:
@@ -197,7 +148,11 @@ def _restore_workloads(context: Context) -> Outcome | None:
         if found is not None and found.replicas == 0 and elsewhere:
             return Wait(elsewhere, "migrations.edit", after_s=5)
         if found is None or found.replicas != 0 or wanted == 0:
-            # Gone, or scaled by somebody else since: theirs stands.
+            # Gone, or scaled by somebody else since: theirs stands, and is said.
+            if found is None and wanted:
+                _note(context, "not_scaled", f"{intent.kind} {intent.namespace}/{intent.name}")
+            elif found is not None and found.replicas not in {0, wanted}:
+                _note(context, "left_scaled", f"{found.ref} at {found.replicas} (was {wanted})")
             volumes.undone(intent)
             continue
         context.act(
@@ -237,19 +192,13 @@ def _resume(context: Context) -> Outcome | None:
     for intent in volumes.open_intents(context, "quiesce/suspend/"):
         found = suspension.find(context, intent.kind, intent.namespace, intent.name)
         if found is None:
-            context.remember(
-                not_found=[
-                    *context.memory.get("not_found", []),
-                    f"{intent.kind} {intent.namespace}/{intent.name}",
-                ]
-            )
+            _note(context, "not_resumed", f"{intent.kind} {intent.namespace}/{intent.name}")
         if found is None or not found.suspended:
             volumes.undone(intent)
             continue
         if not suspension.ours(context, found):
             # Not what we set: somebody suspended it anew, or changed it since. Theirs stands, and is said.
-            left = [*context.memory.get("left_suspended", []), str(found.ref)]
-            context.remember(left_suspended=left)
+            _note(context, "left_suspended", str(found.ref))
             volumes.undone(intent)
             continue
         suspension.resume(context, found)
@@ -268,16 +217,39 @@ def _finish(context: Context) -> Outcome:
     if context.migration.outage_began_at and not context.migration.outage_ended_at:
         context.migration.outage_ended_at = timezone.now()
         context.keep("outage_ended_at")
-    left = context.memory.get("left_suspended", [])
-    context.evidence("rolled-back", {"kept_volumes": kept, "left_suspended": left})
-    said = ["Everything is as it was."]
+    notes = {note: _noted(context, note) for note in _NOTES}
+    context.evidence("rolled-back", {"kept_volumes": kept, **notes})
+    said = [f"{_NOTES[note]}: {', '.join(found)}." for note, found in notes.items() if found]
+    whole = "Everything else is as it was" if said else "Everything is as it was"
     if lost:
         names = ", ".join(transfer.source_name for transfer in lost)
-        said = [f"Everything is as it was but the source: {names} was lost, not by Holdfast."]
+        whole += f" but the source: {names} was lost, not by Holdfast"
+    said.append(f"{whole}.")
+    if context.memory.get("git_unread"):
+        said.append(
+            f"Git could not be asked about {context.migration.destination_namespace}: Holdfast put nothing there."
+        )
     if kept:
         said.append(f"Kept for you, since {volumes.WHY_KEPT}: {', '.join(kept)}.")
-    if left:
-        said.append(f"Left suspended, since somebody else changed it meanwhile: {', '.join(left)}.")
-    if gone := context.memory.get("not_found", []):
-        said.append(f"Not found any more, so not resumed: {', '.join(gone)}.")
     return Done(" ".join(said) + gitside.open_branches(context, "deploy", "exempt", "release"))
+
+
+# What is not as it was, in the words of the last sentence.
+_NOTES = {
+    "not_scaled": "Not found any more, so not scaled",
+    "left_scaled": "Left as somebody else scaled it",
+    "not_resumed": "Not found any more, so not resumed",
+    "left_suspended": "Left suspended, since somebody else changed it meanwhile",
+}
+
+
+def _note(context: Context, note: str, what: str) -> None:
+    """Notes it at once: the intent that led there is closed next, and is not looked at again."""
+    context.remember(**{note: [*(one for one in context.memory.get(note, []) if one != what), what]})
+
+
+def _noted(context: Context, note: str) -> list[str]:
+    """What was noted, in earlier attempts too."""
+    earlier = context.migration.runs.filter(step=context.run.step).exclude(pk=context.run.pk)
+    memories = [*earlier.order_by("attempt").values_list("memory", flat=True), context.memory]
+    return list(dict.fromkeys(what for memory in memories for what in memory.get(note, [])))

@@ -4,6 +4,7 @@ from cluster.flux import PRUNE, RECONCILE, SSA
 from cluster.values import Claim, Volume
 from migrations_app.models import Transfer
 from migrations_app.problems import Problem
+from migrations_app.states import IntentState
 from worker import stillness
 from worker.context import Context
 from worker.outcomes import Again, Outcome, Stop, Wait
@@ -15,13 +16,31 @@ MAX_LIFTS = 3
 
 
 def began(context: Context) -> bool:
-    """True from the first act on after which a source claim may be gone."""
-    return context.migration.intents.filter(step="release", verb__in=FINAL).exists()
+    """True from the first act on after which a source claim may be gone. What was refused for certain is none."""
+    acts = context.migration.intents.filter(step="release", verb__in=FINAL)
+    return acts.exclude(state=IntentState.FAILED).exists()
+
+
+def deleted_by(context: Context) -> dict[str, str]:
+    """Who deleted each claim that is gone, by its name: what Holdfast was refused, somebody else did."""
+    found = {transfer.source_name: "somebody else" for transfer in context.transfers}
+    for intent in context.migration.intents.filter(step="release", verb__in=FINAL).order_by("id"):
+        if intent.state == IntentState.FAILED:
+            found[intent.name] = "somebody else"
+        else:
+            found[intent.name] = "Holdfast" if intent.verb == "claim.delete" else intent.after["to"]
+    return found
 
 
 def left_to_flux(context: Context, transfer: Transfer) -> bool:
     """True when the claim was given to Flux for deletion."""
     return context.migration.intents.filter(key=f"release/claim.leave/{transfer.source_name}").exists()
+
+
+def with_flux(context: Context, transfer: Transfer) -> bool:
+    """Left to Flux, and not dropped by it: one that it dropped is Holdfast's to delete."""
+    dropped = context.migration.evidence.filter(kind="dropped-by-flux", transfer=transfer)
+    return left_to_flux(context, transfer) and not dropped.exists()
 
 
 def get(context: Context, transfer: Transfer) -> Claim | Outcome | None:
@@ -48,6 +67,14 @@ def remaining(context: Context) -> list[Transfer]:
         if claim is not None and claim.uid == transfer.source_uid and not claim.deleting:
             found.append(transfer)
     return found
+
+
+def going(context: Context) -> bool:
+    """True while a source claim is on its way out."""
+    namespace = context.migration.source_namespace
+    found = [context.cluster.get_claim(namespace, transfer.source_name) for transfer in context.transfers]
+    uids = {transfer.source_uid for transfer in context.transfers}
+    return any(claim is not None and claim.deleting and claim.uid in uids for claim in found)
 
 
 def vanished(context: Context, transfer: Transfer) -> Stop:

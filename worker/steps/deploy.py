@@ -17,9 +17,10 @@ def tick(context: Context) -> Outcome:
     if replaced is not None:
         return replaced
     arrived = _through_git(context)
-    running, waiting = _runs(context)
+    awaited = [transfer for transfer in context.transfers if _was_used(transfer)]
+    running, waiting = _runs(context, awaited)
     # Once Git holds the change, what runs counts, whatever a health check says about other objects.
-    if arrived is not None and not (running and context.memory.get("in_git")):
+    if arrived is not None and not (awaited and running and context.memory.get("in_git")):
         return arrived
     if not running:
         return Wait(waiting, "migrations.edit", after_s=2)
@@ -33,8 +34,11 @@ def tick(context: Context) -> Outcome:
             "in_git": bool(context.memory.get("in_git")) and not context.migration.within_namespace,
             "claims": {t.destination_name: t.destination_uid for t in context.transfers},
             "workloads": [f"{w['kind']}/{w['name']}" for w in all_workloads(context.transfers)],
+            "seen_in_use": [transfer.destination_name for transfer in awaited],
         },
     )
+    if not awaited:
+        return Done("No workload ran when it was inspected, so none is awaited in the destination.")
     return Done("The application runs in the destination on its claims.")
 
 
@@ -114,13 +118,11 @@ def _same_namespace(context: Context) -> Outcome | None:
     return flux.resume_owner(context, owner)
 
 
-def _runs(context: Context) -> tuple[bool, str]:
-    """Whether every claim that a workload used is mounted by a ready pod in the destination, and what is missing."""
+def _runs(context: Context, awaited: list[Transfer]) -> tuple[bool, str]:
+    """Whether each of these claims is mounted by a ready pod in the destination, and what is missing."""
     namespace = context.migration.destination_namespace
     pods = context.cluster.list_pods(namespace)
-    for transfer in context.transfers:
-        if not _was_used(transfer):
-            continue
+    for transfer in awaited:
         users = [pod for pod in pods if transfer.destination_name in pod.claims and not pod.finished]
         if not users:
             return False, f"Waiting for a pod in {namespace} that uses claim {transfer.destination_name}."
@@ -130,5 +132,14 @@ def _runs(context: Context) -> tuple[bool, str]:
 
 
 def _was_used(transfer: Transfer) -> bool:
-    workloads: list[dict[str, Any]] = transfer.facts.get("workloads", [])
-    return any(w["kind"] in {"Deployment", "StatefulSet"} and w["replicas"] for w in workloads)
+    """Whether a workload that ran at inspect has a pod for the claim: one that a StatefulSet left when it became smaller has none."""
+    name = transfer.source_name
+    return any(
+        w["kind"] in {"Deployment", "StatefulSet"} and w["replicas"] and _mounts(w, name)
+        for w in transfer.facts.get("workloads", [])
+    )
+
+
+def _mounts(workload: dict[str, Any], claim_name: str) -> bool:
+    # What an earlier version recorded does not tell the ordinals.
+    return claim_name in (*workload["claims"], *workload.get("template_claims", [claim_name]))

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from cluster.base import Object
+from cluster.client import Cluster
 from migrations_app.models import Transfer
 from migrations_app.problems import Problem
 from worker import facts
@@ -24,9 +26,11 @@ def tick(context: Context) -> Outcome:
             return Stop(_not_bound(migration.source_namespace, transfer.source_name, claim.phase))
         consumers = context.cluster.consumers_of(claim)
         owner = facts.owner_of(context.cluster, claim)
-        owners.append(owner)
-        owners += [facts.workload_owner(context.cluster, w) for w in facts.top_workloads(consumers)]
+        owned: list[tuple[Object, dict[str, Any]]] = [(claim, owner)]
+        owned += [(w, facts.workload_owner(context.cluster, w)) for w in facts.top_workloads(consumers)]
+        owners += [each for _, each in owned]
         found = facts.claim_facts(claim, volume, consumers, owner)
+        found["unsteered"] = _unsteered(context.cluster, owned)
         _save(transfer, found)
         context.evidence("facts", found, transfer)
     known = [owner for owner in owners if owner.get("kind") in _OWNERS]
@@ -37,6 +41,15 @@ def tick(context: Context) -> Outcome:
     return Done(
         f"Read {number} claims and what uses them." if number > 1 else "Read the claim and what uses it."
     )
+
+
+def _unsteered(cluster: Cluster, owned: list[tuple[Object, dict[str, Any]]]) -> dict[str, list[str]]:
+    """Who may apply these objects, of those with no owner that is known: seen in labels alone."""
+    ownerless = [found for found, owner in owned if owner.get("kind") not in _OWNERS]
+    return {
+        "elsewhere": sorted({name for one in ownerless if (name := facts.elsewhere(cluster, one))}),
+        "argo_instance": sorted({name for one in ownerless if (name := facts.argo_instance(cluster, one))}),
+    }
 
 
 def _save(transfer: Transfer, found: dict[str, Any]) -> None:

@@ -3,10 +3,10 @@
 from django.utils import timezone
 
 from cluster.errors import ClusterError
-from cluster.values import Ref
+from cluster.values import Ref, Workload
 from migrations_app.problems import Problem
 from migrations_app.states import IntentState
-from worker import copying, owners, stillness, suspension
+from worker import copying, movers, owners, stillness, suspension
 from worker.context import Context
 from worker.outcomes import Again, Done, Outcome, Stop, Wait
 from worker.workload_list import all_workloads
@@ -18,7 +18,9 @@ def tick(context: Context) -> Outcome:
         go = "The outage begins with the next act. Continue when the time has come."
         return Wait(f"{lost} {go}".strip(), "migrations.edit")
     return (
-        owners.check(context, context.migration.source_owner)
+        # After a retry the mover of the failed pass is still there: it would hold the source against us.
+        movers.remove_every(context)
+        or owners.check(context, context.migration.source_owner)
         or suspension.suspend_parents(context, context.migration.source_owner)
         or _suspend_owner(context)
         or _suspend_cron_jobs(context)
@@ -88,6 +90,9 @@ def _scale_down(context: Context) -> Outcome | None:
                     code="when-scaled",
                 )
             )
+        times = context.memory.setdefault("scalings", {})
+        if times.get(f"{kind}/{name}", 0) >= suspension.MAX_TIMES:
+            return Stop(_scaled_again(found))
         if context.migration.outage_began_at is None:
             context.migration.outage_began_at = timezone.now()
             context.keep("outage_began_at")
@@ -105,6 +110,7 @@ def _scale_down(context: Context) -> Outcome | None:
         except ClusterError:
             _no_outage_yet(context)
             raise
+        times[f"{kind}/{name}"] = times.get(f"{kind}/{name}", 0) + 1
         return Again(f"Scaled {kind} {name} from {found.replicas} to 0.", after_s=0.1)
     return None
 
@@ -115,6 +121,17 @@ def _no_outage_yet(context: Context) -> None:
     if not scaled.exclude(state=IntentState.FAILED).exists():
         context.migration.outage_began_at = None
         context.keep("outage_began_at")
+
+
+def _scaled_again(found: Workload) -> Problem:
+    return Problem(
+        f"Somebody, or something, scales {found.ref} up each time that it is scaled down.",
+        "The source is unchanged. The application may be running.",
+        "Find out who or what scales it (its managed fields name it), such as an autoscaler, an operator, or GitOps from another cluster, "
+        "and stop that; then retry. Or roll back.",
+        f"kubectl get {found.kind.lower()} -n {found.namespace} {found.name} -o yaml --show-managed-fields",
+        "scaled-again",
+    )
 
 
 def _wait_for_pods(context: Context) -> Outcome | None:

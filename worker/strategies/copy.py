@@ -3,7 +3,7 @@
 from cluster.values import Manifest
 from migrations_app.models import Migration, Transfer
 from migrations_app.problems import Problem
-from worker import copying, manifests, stillness
+from worker import beside, copying, manifests, movers, stillness
 from worker.context import Context
 from worker.outcomes import Again, Done, Outcome, Skipped, Stop
 
@@ -20,9 +20,13 @@ class Copy:
         if passes == 0:
             return Skipped("No warm pass was asked for.")
         number = context.memory.setdefault("pass", 1)
-        if context.memory.get("nodes") is None:
-            context.remember(nodes={str(t.number): _node(context, t) for t in context.transfers})
-        nodes = context.memory["nodes"]
+        # Each set of Jobs has names of its own: a pass that begins anew shares no log with the one before.
+        sequence = context.memory.setdefault("sequence", 1)
+        if context.memory.get("places") is None:
+            outcome = _place(context)
+            if outcome is not None:
+                return outcome
+        places = context.memory["places"]
 
         def render(transfer: Transfer) -> Manifest:
             return manifests.mover_job(
@@ -30,13 +34,18 @@ class Copy:
                 transfer,
                 purpose="warm",
                 attempt=context.run.attempt,
-                sequence=number,
+                sequence=sequence,
                 final=False,
-                node=nodes[str(transfer.number)],
+                place=places[str(transfer.number)],
             )
 
         # Results first: what is removed below was read in an earlier tick.
         if not context.memory.get("read"):
+            why = beside.in_the_way(context, places)
+            if why:
+                moves = context.memory.get("moves", 0) + 1
+                context.memory.update(sequence=sequence + 1, places=None, moves=moves, why=why)
+                return Again(f"{why}: the mover makes way, and begins the pass anew.", after_s=0.1)
             results = copying.run_all(context, render)
             if not isinstance(results, dict):
                 return results
@@ -47,7 +56,9 @@ class Copy:
         if removing is not None:
             return removing
         if number < passes:
-            context.memory.update({"pass": number + 1, "read": False, "nodes": None})
+            context.memory.update(
+                {"pass": number + 1, "sequence": sequence + 1, "read": False, "places": None}
+            )
             return Again(f"Warm pass {number + 1} of {passes} begins.", after_s=0.1)
         done = "1 warm pass." if passes == 1 else f"{passes} warm passes."
         return Done(f"{done} {copying.not_kept(context)}".strip())
@@ -85,21 +96,16 @@ class Copy:
         return copying.remove_all(context, render) or Done("The final pass is done.")
 
 
-def _node(context: Context, transfer: Transfer) -> str:
-    """The node of the pod that uses the source: a ReadWriteOnce volume can be mounted beside it, nowhere else."""
-    if set(transfer.access_modes) & {"ReadWriteMany", "ReadOnlyMany"}:
-        return ""
-    claim = context.cluster.get_claim(context.migration.source_namespace, transfer.source_name)
-    if claim is None:
-        return ""
-    return next(
-        iter(
-            sorted(
-                pod.node for pod in context.cluster.consumers_of(claim).pods if pod.node and not pod.finished
-            )
-        ),
-        "",
-    )
+def _place(context: Context) -> Outcome | None:
+    """Decides where the movers of a pass go, when none of an earlier one holds a claim any more. None when that is known."""
+    outcome = movers.remove_every(context) or beside.moved_too_often(context)
+    if outcome is not None:
+        return outcome
+    found = beside.places(context)
+    if not isinstance(found, dict):
+        return found
+    context.remember(places=found)
+    return None
 
 
 def _staging_is_ours(context: Context) -> Outcome | None:

@@ -7,6 +7,7 @@ source volume is on Retain and was read back so. Then the path of release that w
 from worker import flux, releasing
 from worker.context import Context
 from worker.outcomes import Done, Outcome
+from worker.releasing import claims
 from worker.steps.release import checks, hashing, signature, volumes
 
 
@@ -34,18 +35,12 @@ def _finish(context: Context, path: releasing.Releases) -> Outcome:
     resumed = flux.resume_owner(context, context.migration.source_owner)
     if resumed is not None:
         return resumed
-    by = {
-        intent.name: "Holdfast" if intent.verb == "claim.delete" else intent.after["to"]
-        for intent in context.migration.intents.filter(
-            step="release", verb__in=["claim.delete", "claim.leave"]
-        ).order_by("id")
-    }
     context.evidence(
         "released",
         {
             "path": str(context.migration.release_path),
             "claims": [f"{context.migration.source_namespace}/{t.source_name}" for t in context.transfers],
-            "deleted_by": by,
+            "deleted_by": claims.deleted_by(context),
             "volumes": {t.source_volume: "Retain, Released" for t in context.transfers},
         },
     )

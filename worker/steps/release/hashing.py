@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from cluster.values import Manifest
-from migrations_app.models import Transfer
+from migrations_app.models import GitMode, Transfer
 from migrations_app.problems import Problem
+from migrations_app.states import IntentState
 from worker import copying, manifests, movers, stillness
 from worker.context import Context
 from worker.declarations import removal
@@ -88,7 +89,7 @@ def _finished(context: Context, transfers: list[Transfer]) -> dict[str, str]:
 
 def _being_pruned(context: Context, remaining: list[Transfer]) -> bool:
     """Left to Flux, and Git says so: there is nothing to stop any more. Until a person has merged it, there is."""
-    left = any(claims.left_to_flux(context, transfer) for transfer in remaining)
+    left = any(claims.with_flux(context, transfer) for transfer in remaining)
     return left and arriving.arrived_once(context, removal(context.migration))
 
 
@@ -101,12 +102,28 @@ def _is_gone(context: Context, transfer: Transfer) -> bool:
 
 
 def again(context: Context) -> Outcome | None:
-    """None when the look is young enough for what comes next, or that has begun."""
+    """None when the look is young enough for what comes next, or nothing comes next that could still be held back."""
     age = timezone.now() - datetime.fromisoformat(context.memory["hashed_at"])
     # A clock that was set back makes it look younger than nothing.
-    if timedelta(0) <= age < HASH_HOLDS or claims.began(context):
+    if timedelta(0) <= age < HASH_HOLDS or (claims.began(context) and _nothing_next(context)):
         return None
-    return _once_more(context, "Git took long: the source is hashed again.")
+    return _once_more(context, "It took long to get here: the source is hashed again.")
+
+
+def _nothing_next(context: Context) -> bool:
+    """Every claim goes without another act of ours, or the next one waits until the one before it is gone."""
+    remaining = claims.remaining(context)
+    return not remaining or claims.going(context) or _out_of_hand(context, remaining)
+
+
+def _out_of_hand(context: Context, remaining: list[Transfer]) -> bool:
+    """All are left to Flux, and the removal was pushed or asked for: when it arrives is up to others, in minutes or days."""
+    migration = context.migration
+    if not all(claims.with_flux(context, transfer) for transfer in remaining):
+        return False
+    change = removal(migration)
+    pushed = migration.intents.filter(key=f"{change.key}/git.push", state=IntentState.DONE).exists()
+    return pushed or migration.git_mode == GitMode.MANUAL or arriving.arrived_once(context, change)
 
 
 def _once_more(context: Context, why: str) -> Again:
