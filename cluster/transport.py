@@ -170,7 +170,9 @@ class Transport:
 
     def _is_served(self, ref: Ref) -> bool:
         """Asked anew: what was known of the kind may be the time before it was removed."""
-        group, _, _ = ref.api_version.rpartition("/")
+        group, _, version = ref.api_version.rpartition("/")
+        if (group, ref.kind) in BUILT_IN:  # known by heart, in one version
+            return version in self._versions(group)
         self._found.pop((group, ref.kind), None)
         return self._lookup(group, ref.kind) is not None
 

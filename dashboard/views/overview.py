@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db.models import Case, Q, QuerySet, Value, When
+from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -87,8 +88,8 @@ def _migrations(request: HttpRequest) -> QuerySet[Migration]:
 
 def _worker_silent_s(moves: QuerySet[Migration]) -> float | None:
     """How long the worker is late with the migration that it is latest with."""
-    due = moves.filter(state__in=TICKING).order_by("next_tick_at").values_list("next_tick_at", flat=True)
-    return live.overdue_s(due.first())
+    idle = moves.filter(state__in=TICKING).exclude(lease_until__gt=Now())
+    return live.overdue_s(idle.order_by("next_tick_at").values_list("next_tick_at", flat=True).first())
 
 
 def _waiting(request: HttpRequest, migration: Migration) -> dict[str, Any]:

@@ -97,7 +97,8 @@ def _progress(found: Migration) -> dict[str, Any]:
 
 def worker_silent_s(found: Migration) -> float | None:
     """How long the engine has been overdue; None when it looks when it said it would."""
-    return overdue_s(found.next_tick_at) if found.is_ticking else None
+    at_work = found.lease_until is not None and found.lease_until > timezone.now()
+    return overdue_s(found.next_tick_at) if found.is_ticking and not at_work else None
 
 
 def overdue_s(due: datetime | None) -> float | None:

@@ -42,6 +42,14 @@ def test_a_404_for_a_kind_that_is_served_does_not_say_that_its_object_is_gone(re
     assert server.cluster(tmp_path).get_kustomization("flux-system", "a") is None
 
 
+def test_a_404_for_a_built_in_kind_that_need_not_be_served_is_asked_about(recorder, tmp_path):
+    groups = (200, {"groups": [{"name": "policy", "versions": [{"version": "v1"}]}]})
+    with pytest.raises(Unavailable, match="not the API server"):
+        recorder(PAGE, groups).cluster(tmp_path).list_disruption_budgets("media")
+    old = (200, {"groups": [{"name": "policy", "versions": [{"version": "v1beta1"}]}]})
+    assert recorder(PAGE, old).cluster(tmp_path).list_disruption_budgets("media") == []
+
+
 def test_what_the_api_server_says_is_absent_is_absent(recorder, tmp_path):
     answer = status(404, "NotFound", 'persistentvolumeclaims "data" not found', name="data")
     assert recorder(answer).cluster(tmp_path).get_claim("media", "data") is None

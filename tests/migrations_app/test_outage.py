@@ -69,6 +69,23 @@ def test_an_outage_begins_with_a_scaling_that_may_have_happened(error: Exception
     assert (Migration.objects.get().outage is not None) is began
 
 
+def test_an_outage_that_began_is_not_forgotten_when_a_later_scaling_is_refused() -> None:
+    made = at_sign_off(person("operator"), state=State.RUNNING, current_step="quiesce")
+    workload = {"kind": "Deployment", "namespace": "media", "name": "app", "replicas": 2}
+    made.transfers.update(facts={"workloads": [workload]})
+    with lease(made.pk) as migration:
+        assert migration is not None
+        run = migration.runs.create(step="quiesce", attempt=1)
+        cluster = Refusing(None)
+        context = Context(migration, run, cluster)  # type: ignore[arg-type]
+        quiesce._scale_down(context)
+        began = Migration.objects.get().outage_began_at
+        cluster.error = Invalid("It is refused.", safe="", next="", causes=())  # something had scaled it up
+        with pytest.raises(Invalid):
+            quiesce._scale_down(context)
+    assert began is not None and Migration.objects.get().outage_began_at == began
+
+
 def test_the_page_of_an_aborted_migration_goes_on_counting_the_outage() -> None:
     migration = at_sign_off(
         person("operator"), state=State.ABORTED, current_step="copy", outage_began_at=timezone.now()

@@ -79,3 +79,21 @@ def test_what_the_worker_need_not_look_at_is_not_late(operator: Client) -> None:
     late = timezone.now() - timedelta(minutes=5)
     at_sign_off(User.objects.get(username="operator"), state=State.PAUSED, next_tick_at=late)
     assert "No update for" not in page(operator, "/")
+
+
+def test_a_worker_that_looks_for_long_is_not_away(operator: Client) -> None:
+    """A tick may take longer than the page's patience: its lease tells that somebody is at work."""
+    user, now = User.objects.get(username="operator"), timezone.now()
+    checked = draft(user)
+    rows = Migration.objects.filter(pk=checked.pk)
+    rows.update(
+        state=State.PREPARING,
+        next_tick_at=now - timedelta(seconds=40),
+        lease_until=now + timedelta(seconds=20),
+    )
+    checks = f"/migrations/{checked.reference}/draft/checks/"
+    for path in ("/", checks):
+        assert "No update for" not in page(operator, path), path
+    rows.update(lease_until=now - timedelta(seconds=1))  # it was killed
+    for path in ("/", checks):
+        assert "No update for" in page(operator, path), path

@@ -22,11 +22,12 @@ def began(context: Context) -> bool:
 
 
 def deleted_by(context: Context) -> dict[str, str]:
-    """Who deleted each claim that is gone, by its name: what Holdfast was refused, somebody else did."""
+    """Who deleted each claim that is gone, by its name: what Holdfast was refused, whoever it was left to did, or somebody else."""
     found = {transfer.source_name: "somebody else" for transfer in context.transfers}
     for intent in context.migration.intents.filter(step="release", verb__in=FINAL).order_by("id"):
         if intent.state == IntentState.FAILED:
-            found[intent.name] = "somebody else"
+            if found[intent.name] != "somebody else":
+                found[intent.name] += " or somebody else"
         else:
             found[intent.name] = "Holdfast" if intent.verb == "claim.delete" else intent.after["to"]
     return found

@@ -60,20 +60,23 @@ def settle(context: Context) -> Outcome | None:
             return claims.ending(context, claim)
         if arriving.holds(kustomization, context, transfer):
             return Again(f"Waiting until {name} has deleted {claim.name}.", after_s=0.5)
-        _note_dropped(context, transfer)
+        if _note_dropped(context, transfer):
+            # Looked at anew as one that Holdfast deletes: how old the last look at the source may be is another matter now.
+            return Again(f"{name} dropped {claim.name} without deleting it: Holdfast does.", after_s=0.1)
         return arriving.still_gone(context, transfer) or claims.delete(context, transfer, claim)
     return None
 
 
-def _note_dropped(context: Context, transfer: Transfer) -> None:
-    """Once: that the claim was not deleted by whom it was left to."""
-    seen = context.migration.evidence.filter(kind="dropped-by-flux", transfer=transfer)
-    if not seen.exists():
-        context.evidence(
-            "dropped-by-flux",
-            {
-                "claim": transfer.source_name,
-                "why": "Flux dropped it from its inventory without deleting it: it was protected then. Holdfast deletes it.",
-            },
-            transfer,
-        )
+def _note_dropped(context: Context, transfer: Transfer) -> bool:
+    """That the claim was not deleted by whom it was left to. True the first time."""
+    if context.migration.evidence.filter(kind="dropped-by-flux", transfer=transfer).exists():
+        return False
+    context.evidence(
+        "dropped-by-flux",
+        {
+            "claim": transfer.source_name,
+            "why": "Flux dropped it from its inventory without deleting it: it was protected then. Holdfast deletes it.",
+        },
+        transfer,
+    )
+    return True

@@ -93,7 +93,8 @@ def _scale_down(context: Context) -> Outcome | None:
         times = context.memory.setdefault("scalings", {})
         if times.get(f"{kind}/{name}", 0) >= suspension.MAX_TIMES:
             return Stop(_scaled_again(found))
-        if context.migration.outage_began_at is None:
+        first = context.migration.outage_began_at is None
+        if first:
             context.migration.outage_began_at = timezone.now()
             context.keep("outage_began_at")
         try:
@@ -108,7 +109,8 @@ def _scale_down(context: Context) -> Outcome | None:
                 ),
             )
         except ClusterError:
-            _no_outage_yet(context)
+            if first:
+                _no_outage_yet(context)
             raise
         times[f"{kind}/{name}"] = times.get(f"{kind}/{name}", 0) + 1
         return Again(f"Scaled {kind} {name} from {found.replicas} to 0.", after_s=0.1)

@@ -12,7 +12,7 @@ from cluster.values import Manifest
 from migrations_app.models import GitMode, Transfer
 from migrations_app.problems import Problem
 from migrations_app.states import IntentState
-from worker import copying, manifests, movers, stillness
+from worker import copying, manifests, movers, stillness, suspension
 from worker.context import Context
 from worker.declarations import removal
 from worker.outcomes import Again, Outcome, Stop
@@ -88,7 +88,9 @@ def _finished(context: Context, transfers: list[Transfer]) -> dict[str, str]:
 
 
 def _being_pruned(context: Context, remaining: list[Transfer]) -> bool:
-    """Left to Flux, and Git says so: there is nothing to stop any more. Until a person has merged it, there is."""
+    """Left to Flux, and Git says so: there is nothing to stop any more. Until a person has merged it, or Holdfast resumed it, there is."""
+    if suspension.rests(context, context.migration.source_owner):
+        return False
     left = any(claims.with_flux(context, transfer) for transfer in remaining)
     return left and arriving.arrived_once(context, removal(context.migration))
 
@@ -117,9 +119,14 @@ def _nothing_next(context: Context) -> bool:
 
 
 def _out_of_hand(context: Context, remaining: list[Transfer]) -> bool:
-    """All are left to Flux, and the removal was pushed or asked for: when it arrives is up to others, in minutes or days."""
+    """All are left to Flux, and the removal was pushed or asked for: when it arrives is up to others, in minutes or days.
+
+    Not while the owner rests: that it is resumed is up to Holdfast.
+    """
     migration = context.migration
-    if not all(claims.with_flux(context, transfer) for transfer in remaining):
+    if suspension.rests(context, migration.source_owner) or not all(
+        claims.with_flux(context, transfer) for transfer in remaining
+    ):
         return False
     change = removal(migration)
     pushed = migration.intents.filter(key=f"{change.key}/git.push", state=IntentState.DONE).exists()
