@@ -288,8 +288,13 @@ def test_a_filter_that_cannot_be_read_exports_nothing() -> None:
 
 def test_the_command_exports_the_whole_trail(tmp_path: Path) -> None:
     note(1)
-    call_command("audit", "export", "--out", str(tmp_path / "new"))
+    said = io.StringIO()
+    call_command("audit", "export", "--out", str(tmp_path / "new"), stdout=said)
     (file,) = (tmp_path / "new").iterdir()
     with zipfile.ZipFile(file) as archive:
         manifest = json.loads(archive.read("manifest.json"))
         assert (manifest["count"], manifest["scope"]) == (1, ["*"])
+    # What it says next works as it is.
+    command = said.getvalue().splitlines()[-1]
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and done.stdout.startswith("WHOLE: 1 events"), done

@@ -82,7 +82,8 @@ class Command(BaseCommand):
             target, Event.objects.all(), filters=Filters(), scope=["*"], by=Actor.system("command line")
         )
         self.stdout.write(
-            f"{target}: {written.count} events. Verify it: python3 verify_export.py {target.name}"
+            f"{target}: {written.count} events. Verify it, also elsewhere and without Holdfast:\n"
+            f"python3 -m zipfile -e {target} {target.with_suffix('')} && python3 {target.with_suffix('')}/verify_export.py {target}"
         )
 
     def _checkpoint(self) -> None:
