@@ -109,7 +109,7 @@ def grant(
             raise NotGranted(
                 f"{pattern[:80]!r} is not a namespace pattern. Use a-z, 0-9 and -, with * and ? as wildcards."
             )
-    User.objects.select_for_update().get(pk=user.pk)
+    User.objects.select_for_update(no_key=True).get(pk=user.pk)
     held = Grant.objects.filter(user=user, role=role, source=source).first()
     before = {"namespaces": held.namespaces} if held else None
     if held and held.namespaces == patterns:
@@ -141,7 +141,7 @@ def revoke(*, user: User, role: str, by: User | None, source: str = Grant.Source
         return False
     if role == Role.ADMIN and by is not None:
         _check_an_admin_remains(without=user)
-    held = Grant.objects.select_for_update().filter(user=user, role=role, source=source).first()
+    held = Grant.objects.select_for_update(no_key=True).filter(user=user, role=role, source=source).first()
     if held is None:
         return False
     namespaces = held.namespaces
@@ -203,7 +203,7 @@ def _check_may_change(by: User | None, user: User) -> None:
         return
     # Both locked, always in one order, before the right is looked up: of two admins who remove each other at one instant,
     # the second finds that they are none any more.
-    list(User.objects.select_for_update().filter(pk__in=[by.pk, user.pk]).order_by("pk"))
+    list(User.objects.select_for_update(no_key=True).filter(pk__in=[by.pk, user.pk]).order_by("pk"))
     check(by, "users.edit")
     if by.pk == user.pk:
         raise Refused("Nobody changes their own roles. Another admin can do it.", permission="users.edit")
@@ -211,6 +211,8 @@ def _check_may_change(by: User | None, user: User) -> None:
 
 def _check_an_admin_remains(*, without: User) -> None:
     # Locked, so that two admins cannot remove each other at the same instant.
-    admins = Grant.objects.select_for_update(of=("self",)).filter(role=Role.ADMIN, user__is_active=True)
+    admins = Grant.objects.select_for_update(of=("self",), no_key=True).filter(
+        role=Role.ADMIN, user__is_active=True
+    )
     if not any("*" in grant.namespaces and grant.user_id != without.pk for grant in admins):
         raise NotGranted("Somebody must remain who can grant roles. Make another person admin first.")

@@ -33,8 +33,8 @@ def save_repository(
     """
     with transaction.atomic():
         # One at a time: two that add the same name would both find it free.
-        Cluster.objects.select_for_update().get(pk=cluster.pk)
-        row = GitRepository.objects.select_for_update().filter(cluster=cluster, name=name).first()
+        Cluster.objects.select_for_update(no_key=True).get(pk=cluster.pk)
+        row = GitRepository.objects.select_for_update(no_key=True).filter(cluster=cluster, name=name).first()
         if row is not None and only_new:
             raise Refused(
                 f"There is a repository {name} already. Nothing was changed.",

@@ -32,7 +32,8 @@ def redis_url() -> str:
     return str(settings.REDIS_URL)
 
 
-@pytest.fixture(scope="session")
+# Not for longer than a module: it would take what journeys, which tick by themselves, ask of a worker.
+@pytest.fixture(scope="module")
 def _celery_process(
     django_db_setup: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[CeleryWorker]:

@@ -46,8 +46,9 @@ def lease(migration_id: int) -> Iterator[Migration | None]:
 
 def check_held(migration: Migration) -> None:
     """Raises `LostLease` unless the migration is as it was leased. Locks its row for the rest of the transaction."""
+    # no_key, as everywhere: who adds a row that refers to this one, and has the trail's lock already, must not wait for us who come to want it.
     held = (
-        Migration.objects.select_for_update()
+        Migration.objects.select_for_update(no_key=True)
         .filter(
             pk=migration.pk,
             lease_token=migration.lease_token,

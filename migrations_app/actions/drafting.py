@@ -165,7 +165,7 @@ def _check_name(application: str) -> None:
 def _editing(migration: Migration) -> Iterator[dict[str, Any]]:
     """One transaction in which the draft is locked and is still as it was read; what it says at first."""
     with transaction.atomic():
-        current = Migration.objects.select_for_update().get(pk=migration.pk)
+        current = Migration.objects.select_for_update(no_key=True).get(pk=migration.pk)
         check_edit(current)
         if current.version != migration.version:
             raise Stale

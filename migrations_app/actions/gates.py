@@ -31,13 +31,13 @@ def go_on(*, by: User, migration: Migration, plan_digest: str = "") -> None:
     possible.check_continue(migration)
     with transaction.atomic():
         # The migration's row first, as the engine takes them: the two never wait for each other.
-        current = Migration.objects.select_for_update().get(pk=migration.pk)
+        current = Migration.objects.select_for_update(no_key=True).get(pk=migration.pk)
         if migration.current_step == "plan" and plan_digest != current.plan_digest:
             raise Refused(
                 "The plan changed since you opened the page. Nothing was accepted.",
                 next="Review the plan as it is now.",
             )
-        run = StepRun.objects.select_for_update().get(pk=_current_run(migration).pk)
+        run = StepRun.objects.select_for_update(no_key=True).get(pk=_current_run(migration).pk)
         run.memory["go_by"] = by.get_username()
         run.memory["go_at"] = timezone.now().isoformat()
         run.save(update_fields=["memory"])
@@ -58,8 +58,8 @@ def confirm_test(*, by: User, migration: Migration, note: str) -> None:
             "Say what you tested.", next="A sentence is enough: it is part of what the approver sees."
         )
     with transaction.atomic():
-        Migration.objects.select_for_update().get(pk=migration.pk)
-        run = StepRun.objects.select_for_update().get(pk=_current_run(migration).pk)
+        Migration.objects.select_for_update(no_key=True).get(pk=migration.pk)
+        run = StepRun.objects.select_for_update(no_key=True).get(pk=_current_run(migration).pk)
         data = {"confirmed_by": by.get_username(), "note": note.strip(), "at": timezone.now().isoformat()}
         Evidence.objects.create(
             migration=migration,

@@ -43,7 +43,7 @@ def start(*, by: User, migration: Migration, plan_digest: str) -> None:
         raise Refused("A check says stop.", next="Do what the check says, then run the checks again.")
     with transaction.atomic():
         # Serialises starts in one cluster: two drafts can name one claim, but only one of them may start.
-        type(migration.cluster).objects.select_for_update().get(pk=migration.cluster_id)
+        type(migration.cluster).objects.select_for_update(no_key=True).get(pk=migration.cluster_id)
         for claim, other in holders(migration):
             raise Refused(
                 f"Claim {claim} is held by migration {other}.", next="Finish or roll back that one first."
@@ -110,7 +110,7 @@ def abort(*, by: User, migration: Migration) -> None:
 def roll_back(*, by: User, migration: Migration, reason: str = "") -> None:
     with transaction.atomic():
         # The engine writes each act down under this lock: either it is seen here, or it is not made any more.
-        Migration.objects.select_for_update().get(pk=migration.pk)
+        Migration.objects.select_for_update(no_key=True).get(pk=migration.pk)
         possible.check_roll_back(migration)
         withdraw_live(migration, "The migration is rolled back.", actor=Actor.of(by))
         move(

@@ -29,7 +29,7 @@ def open_request(migration: Migration, *, actor: Actor, asked_by: str = "") -> S
     `asked_by` names who asked again after a rejection: they are the requester then, and cannot answer themselves.
     """
     with transaction.atomic():
-        Migration.objects.select_for_update().get(pk=migration.pk)
+        Migration.objects.select_for_update(no_key=True).get(pk=migration.pk)
         last = migration.sign_off_requests.order_by("-id").first()
         # After a rejection the requester asks again (`ask_again`); nothing asks by itself.
         if last is not None and last.state in {Live.OPEN, Live.APPROVED, Live.REJECTED}:
@@ -116,7 +116,7 @@ def break_glass(*, by: User, request: SignOffRequest, reason: str, covers_digest
 def ask_again(*, by: User, migration: Migration) -> SignOffRequest:
     """A new request after a rejection, by somebody who may edit the migration."""
     with transaction.atomic():
-        current = Migration.objects.select_for_update().get(pk=migration.pk)
+        current = Migration.objects.select_for_update(no_key=True).get(pk=migration.pk)
         last = current.sign_off_requests.order_by("-id").first()
         if current.current_step != "sign-off" or last is None or last.state != Live.REJECTED:
             raise Refused("There is no rejected request to ask again about.")
@@ -164,8 +164,8 @@ def use(request: SignOffRequest, *, actor: Actor) -> None:
 
 def _lock(request: SignOffRequest) -> SignOffRequest:
     # The migration's row first, as everywhere: an edit and an approval at one instant come one after the other.
-    Migration.objects.select_for_update().get(pk=request.migration_id)
-    return SignOffRequest.objects.select_for_update().get(pk=request.pk)
+    Migration.objects.select_for_update(no_key=True).get(pk=request.migration_id)
+    return SignOffRequest.objects.select_for_update(no_key=True).get(pk=request.pk)
 
 
 def _save_decision(request: SignOffRequest, by: User, kind: Decision.Kind, text: str) -> Decision:

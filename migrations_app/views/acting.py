@@ -71,7 +71,7 @@ def act(request: HttpRequest, reference: str, verb: str) -> HttpResponse:
     def action() -> None:
         with transaction.atomic():
             # The engine changes what a gate asks under this lock: what is compared here is what is answered.
-            current = Migration.objects.select_for_update().get(pk=migration.pk)
+            current = Migration.objects.select_for_update(no_key=True).get(pk=migration.pk)
             _check_seen(request, current, verb)
             _ACTIONS[verb](**arguments)
 
@@ -130,7 +130,7 @@ def confirm_test(request: HttpRequest, reference: str) -> HttpResponse:
 
     def action() -> None:
         with transaction.atomic():
-            current = Migration.objects.select_for_update().get(pk=migration.pk)
+            current = Migration.objects.select_for_update(no_key=True).get(pk=migration.pk)
             if request.POST.get("shown", "") != shown(current):
                 raise Stale
             gates.confirm_test(by=person(request), migration=migration, note=note)

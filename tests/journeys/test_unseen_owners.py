@@ -67,8 +67,8 @@ def test_what_scales_up_again_each_time_is_not_fought_for_ever(
     times: list[int] = []
 
     def scaled_up_again(self: Any, *what: Any, **more: Any) -> Any:
-        times.append(what[-1])
         answer = scale(self, *what, **more)
+        times.append(what[-1])
         shared.kubectl("scale", "-n", app.source, "deployment/app", "--replicas=1")
         return answer
 
