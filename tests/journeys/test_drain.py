@@ -21,7 +21,7 @@ def running(driver: Driver, namespace: str, prefix: str) -> Pod | None:
 def test_the_mover_makes_way_and_goes_on_beside_the_application(driver: Driver) -> None:
     app = make_app(driver)
     (app.directory() / "big.bin").write_bytes(os.urandom(4_000_000))
-    migration = driver.at(app.started(warm_passes=1, limits={"bandwidth": "50K"}), "warm-copy")
+    migration = driver.at(app.started(warm_passes=1, limits={"bandwidth": 50 * 1024}), "warm-copy")
     mover = until(
         lambda: driver.tick(migration) and running(driver, app.source, "hf-"), timeout_s=60, what="the mover"
     )
