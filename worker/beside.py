@@ -4,7 +4,11 @@ A ReadWriteOnce volume is on one node at a time. A mover that held it on another
 application down.
 """
 
+import json
 from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from django.utils import timezone
 
 from cluster.values import Pod
 from migrations_app.models import Transfer
@@ -15,25 +19,43 @@ from worker.outcomes import Again, Outcome, Stop
 
 # So often a mover makes way; then a person is asked before it begins anew.
 MAX_MOVES = 3
-Place = Mapping[str, str]  # node, tolerations; empty: wherever the application may run
+# So long is waited for a pod that comes or goes: it may never get a node, or be on one that is lost.
+PATIENCE = timedelta(minutes=2)
+# What a mover takes from a node, in the words of the scheduler. No other reason ends when the mover makes way.
+_ROOM = ("Insufficient", "Too many pods", "max volume count")
+_CORDONED = {"key": "node.kubernetes.io/unschedulable", "operator": "Exists", "effect": "NoSchedule"}
+# node, tolerations, and cordoned where the node takes no new pods; empty: wherever the application may run
+Place = Mapping[str, str]
 Places = dict[str, Place]  # by the transfer's number
 
 
 def places(context: Context) -> Places | Outcome:
-    """A place for each mover. While a pod that uses the source is coming or going nobody knows where it will be: that is waited for."""
+    """A place for each mover. A pod that uses the source and is coming or going is waited for, but not for ever."""
+    now = timezone.now()
+    pods = context.cluster.list_pods(context.migration.source_namespace)
     found: Places = {}
+    awaited: list[str] = []
+    waited_for = set(context.memory.get("waited_for", []))
     for transfer in context.transfers:
-        users = _users(context, transfer, context.cluster.list_pods(context.migration.source_namespace))
-        moving = [pod.name for pod in users if pod.deleting or not pod.node]
-        if moving:
-            return Again(
-                f"Waiting until {', '.join(moving)} is gone, or has a node: the mover goes beside it.",
-                after_s=1.0,
-            )
-        first = min(users, key=lambda pod: (pod.node, pod.name), default=None)
-        # What the pod tolerates and no more: on a node that is being drained, the mover would come back as often as it is evicted.
-        place = {"node": first.node, "tolerations": first.tolerations_json} if first else {}
-        found[str(transfer.number)] = place
+        users = _users(context, transfer, pods)
+        settled = _settled(users)
+        for pod in users:
+            if pod.deleting:
+                awaited.append(pod.name)
+            elif _may_get_a_node(context, pod, settled):
+                awaited.append(pod.name)
+                # A pod that came late has not had its time yet: the mover makes way for it.
+                case = _case(pod, settled)
+                waited_for |= {case} if _lasted(context, f"coming/{case}", now) else set()
+        placed = settled or [pod for pod in users if pod.node]
+        first = min(placed, key=lambda pod: (pod.node, pod.name), default=None)
+        found[str(transfer.number)] = _beside(context, first) if first else {}
+    if awaited and not _lasted(context, "moving_since", now):
+        names = ", ".join(dict.fromkeys(awaited))
+        return Again(f"Waiting until {names} is gone, or has a node: the mover goes beside it.", after_s=1.0)
+    for mark in [mark for mark in context.memory if mark == "moving_since" or mark.startswith("coming/")]:
+        del context.memory[mark]
+    context.memory["waited_for"] = sorted(waited_for)
     return found
 
 
@@ -42,21 +64,46 @@ def in_the_way(context: Context, known: Places) -> str:
     pods = context.cluster.list_pods(context.migration.source_namespace)
     for transfer in context.transfers:
         users = [pod for pod in _users(context, transfer, pods) if not pod.deleting]
-        movers = [
-            pod
-            for pod in pods
-            if transfer.source_name in pod.claims and stillness.is_mover(context, pod) and not pod.finished
-        ]
-        placed = known[str(transfer.number)].get("node", "")
+        settled = _settled(users)
+        movers = _movers(context, transfer, pods)
+        place = known[str(transfer.number)]
+        placed = place.get("node", "")
         where = {pod.node for pod in movers if pod.node} or ({placed} if placed else set())
-        nodes = {pod.node for pod in users if pod.node}
+        nodes = {pod.node for pod in settled}
         if movers and where and nodes and not where & nodes:
             names = ", ".join(pod.name for pod in users)
             return f"{names} uses {transfer.source_name} on another node now"
-        stuck = [pod.name for pod in users if _finds_no_node(pod)]
+        if movers and place.get("cordoned") and placed not in nodes:
+            # The node is being drained: the mover would come back there as often as it is evicted.
+            return f"Nothing uses {transfer.source_name} on {placed} any more, which takes no new pods"
+        stuck = [pod.name for pod in users if _finds_no_node(pod) and _may_get_a_node(context, pod, settled)]
         if movers and where and stuck:
             return f"{', '.join(stuck)} uses {transfer.source_name} and finds no node"
     return ""
+
+
+def kept_off(context: Context, known: Places) -> str:
+    """A sentence about a node that has been cordoned for a while and not drained, where the application runs and a mover may not.
+
+    The pass begins anew with a mover that tolerates that. One that always did would come back to a node that is being drained.
+    """
+    pods = context.cluster.list_pods(context.migration.source_namespace)
+    nodes = set()
+    for transfer in context.transfers:
+        node = known[str(transfer.number)].get("node", "")
+        used = {pod.node for pod in _settled(_users(context, transfer, pods))}
+        movers = _movers(context, transfer, pods)
+        if node in used and any("unschedulable" in _why_no_node(pod) for pod in movers):
+            nodes.add(node)
+    nodes -= set(context.memory.get("cordoned", []))
+    if not nodes:
+        context.memory.pop("kept_off_since", None)
+        return ""
+    if not _lasted(context, "kept_off_since", timezone.now()):
+        return ""
+    context.memory.pop("kept_off_since", None)
+    context.memory["cordoned"] = sorted({*context.memory.get("cordoned", []), *nodes})
+    return f"{', '.join(sorted(nodes))} takes no new pods, and the application runs there"
 
 
 def moved_too_often(context: Context) -> Stop | None:
@@ -87,5 +134,48 @@ def _users(context: Context, transfer: Transfer, pods: list[Pod]) -> list[Pod]:
     ]
 
 
+def _settled(users: list[Pod]) -> list[Pod]:
+    return [pod for pod in users if pod.node and not pod.deleting]
+
+
+def _movers(context: Context, transfer: Transfer, pods: list[Pod]) -> list[Pod]:
+    return [
+        pod
+        for pod in pods
+        if transfer.source_name in pod.claims and stillness.is_mover(context, pod) and not pod.finished
+    ]
+
+
+def _beside(context: Context, user: Pod) -> Place:
+    """What the pod tolerates and no more, but on a node that is known to be cordoned and not drained."""
+    if user.node not in context.memory.get("cordoned", []):
+        return {"node": user.node, "tolerations": user.tolerations_json}
+    tolerations = [*json.loads(user.tolerations_json or "[]"), _CORDONED]
+    return {"node": user.node, "tolerations": json.dumps(tolerations), "cordoned": "yes"}
+
+
+def _may_get_a_node(context: Context, pod: Pod, settled: list[Pod]) -> bool:
+    """Whether the absence of a mover may give the pod a node: that was not waited for yet, and where others run, it lacks room."""
+    if pod.node or _case(pod, settled) in context.memory.get("waited_for", []):
+        return False
+    return not settled or any(word in _why_no_node(pod) for word in _ROOM)
+
+
+def _case(pod: Pod, settled: list[Pod]) -> str:
+    """What was waited for: when the pods beside it are others, a mover may be what keeps it from starting after all."""
+    return f"{pod.uid} beside {','.join(sorted({other.node for other in settled}))}"
+
+
+def _lasted(context: Context, mark: str, now: datetime) -> bool:
+    """Whether it has lasted for as long as it is waited for. Since when is kept."""
+    began = datetime.fromisoformat(context.memory.setdefault(mark, now.isoformat()))
+    # A clock that was set back must not make it look younger for ever.
+    return abs(now - began) >= PATIENCE
+
+
 def _finds_no_node(pod: Pod) -> bool:
     return not pod.node and any(c.type == "PodScheduled" and c.status == "False" for c in pod.conditions)
+
+
+def _why_no_node(pod: Pod) -> str:
+    return "" if pod.node else " ".join(c.message for c in pod.conditions if c.type == "PodScheduled")

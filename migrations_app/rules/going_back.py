@@ -6,6 +6,7 @@ The conditions are those of `worker.courses`, which alone sees the cluster and G
 from django.db.models import QuerySet
 
 from migrations_app.models import GitMode, Intent, Migration, ReleasePath
+from migrations_app.rules import pushing
 from migrations_app.rules.possible import released
 from migrations_app.states import IntentState
 
@@ -64,12 +65,28 @@ def _leave_destination(migration: Migration, intents: QuerySet[Intent]) -> list[
         return [f"Wait until you have stopped what uses the claims in {where}."]
     if migration.git_mode == GitMode.MANUAL:
         return [
-            f"Wait until you have taken the Deploy change out of Git, where it is in it, and nothing uses the claims in {where}."
+            f"Wait until you have taken the Deploy change out of Git, where it is in it, and nothing uses the claims in {where}.",
+            _kept_still(migration),
         ]
     how = "by a branch that you merge, " if migration.git_mode == GitMode.BRANCH else ""
     pushed = intents.filter(key="deploy/git.push").exists()
     what = "what Deploy added" if pushed else "the Deploy change, where somebody made it,"
-    return [f"Take {what} out of Git, {how}and wait until nothing uses the claims in {where}."]
+    lines = [f"Take {what} out of Git, {how}and wait until nothing uses the claims in {where}."]
+    row = pushing.row_of(migration.cluster_id, migration.source_owner)
+    if row is not None and (forbidden := pushing.too_much(row, migration.git_mode)):
+        lines.append(f"{forbidden} Where that change is in Git still, Roll back asks you to take it out.")
+    return [*lines, _kept_still(migration)]
+
+
+def _kept_still(migration: Migration) -> str:
+    """What happens instead of waiting with the application down."""
+    owner = migration.destination_owner
+    return (
+        "Where Git cannot be read or does not take the change, and Flux has nothing of the application in "
+        f"{migration.destination_namespace} yet: suspend Kustomization {owner['namespace']}/{owner['name']}, unless another one "
+        "would resume it, go on with the lines below up to the replicas, and only then wait for Git. "
+        "It is resumed when the change is out of Git."
+    )
 
 
 def close_plan(migration: Migration) -> list[str]:

@@ -53,7 +53,9 @@ class Admission:
             _add_finalizer(item, "kubernetes.io/pvc-protection")
             self._set_default_class(item)
         elif resource.table == ("", "pods"):
-            item["spec"].setdefault("serviceAccountName", "default")
+            account = item["spec"].setdefault("serviceAccountName", "default")
+            # Its old name as well, or no later update of the spec would be equal to what is stored.
+            item["spec"]["serviceAccount"] = account
             limitranges.add_defaults(self._store, resource, item)
         elif resource.table == ("", "persistentvolumes"):
             _add_finalizer(item, "kubernetes.io/pv-protection")

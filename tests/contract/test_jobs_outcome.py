@@ -174,6 +174,15 @@ def test_deleting_a_job_in_the_background_takes_its_pods(place: Place) -> None:
     assert place.get(JOBS, "copy") is None
 
 
+def test_a_job_whose_pod_found_no_node_goes_with_it(place: Place) -> None:
+    place.job("copy", "true", pod={"nodeSelector": {"holdfast.dev/no-node": "has-this"}})
+    until(lambda: place.pods_of("copy"), timeout_s=PATIENCE_S, what="the pod")
+    name = only_pod(place, "copy")["metadata"]["name"]
+    place.wait(PODS, name, lambda pod: pod["status"].get("conditions"))
+    place.client.delete(JOBS, "copy", place.namespace, propagation="Background")
+    until(lambda: not place.pods_of("copy"), timeout_s=PATIENCE_S, what="the pod to be gone")
+
+
 def test_a_job_with_a_time_to_live_goes_by_itself(place: Place) -> None:
     place.job("copy", "true", ttlSecondsAfterFinished=1)
     place.wait_gone(JOBS, "copy")

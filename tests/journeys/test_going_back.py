@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dashboard.models import GitRepository
+from dashboard.states import PushPolicy
 from migrations_app.actions import running
 from migrations_app.models import Migration
 from migrations_app.rules.going_back import roll_back_plan
@@ -203,6 +204,35 @@ def test_git_that_holds_deploy_and_does_not_answer_keeps_nobody_down_before_flux
     owners = [shared.adapter.get_kustomization("flux-system", name) for name in (app.source, app.destination)]
     assert all(owner is not None and not owner.suspended for owner in owners)
     assert shared.adapter.get_workload("Deployment", app.destination, "app") is None
+    assert picture(app.directory()) == tree
+
+
+def test_git_that_holdfast_may_not_change_any_more_keeps_nobody_down_before_flux_has_it(
+    shared: Driver, tmp_path: Path
+) -> None:
+    app = make_git_app(shared, tmp_path)
+    tree = picture(app.directory())
+    migration = shared.at(app.started(), "deploy")
+    until(
+        lambda: shared.tick(migration).intents.filter(key="deploy/git.push", state="done").exists(),
+        timeout_s=30,
+        what="the push",
+    )
+    GitRepository.objects.filter(source_name=f"fleet-{app.tag}").update(push_policy=PushPolicy.DOWNLOAD)
+    running.roll_back(by=shared.operator, migration=migration)
+    migration = shared.until(migration, State.FAILED)
+    assert migration.problem is not None and "suspended until" in migration.problem["safe"]
+    assert _replicas(app) == 1, "the application runs again meanwhile"
+    app.request()
+    app.settle()
+    assert shared.adapter.get_workload("Deployment", app.destination, "app") is None
+    assert not migration.intents.filter(verb="claim.remove").exists(), "that waits for Git"
+    app.revert_last()
+    running.retry(by=shared.operator, migration=migration)
+    shared.until(migration, State.ROLLED_BACK, timeout_s=120)
+    app.settle()
+    owners = [shared.adapter.get_kustomization("flux-system", name) for name in (app.source, app.destination)]
+    assert all(owner is not None and not owner.suspended for owner in owners)
     assert picture(app.directory()) == tree
 
 

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from dashboard.models import GitRepository
+from dashboard.states import PushPolicy
 from migrations_app.models import GitMode, Migration, ReleasePath
 from migrations_app.rules.going_back import abort_plan, roll_back_plan, undo_plan
 from migrations_app.states import State
@@ -11,7 +13,7 @@ from tests.migrations_app.making import add_evidence, at_sign_off
 from tests.support.people import person
 
 pytestmark = pytest.mark.django_db
-IN_GIT = {
+IN_GIT: dict[str, Any] = {
     "git_mode": GitMode.DIRECT,
     "source_owner": {"kind": "Kustomization", "namespace": "flux-system", "name": "media"},
     "destination_owner": {"namespace": "flux-system", "name": "photos"},
@@ -56,6 +58,25 @@ def test_roll_back_promises_to_change_git_only_where_it_does(fields: dict[str, A
     text = " ".join(roll_back_plan(deployed(**fields)))
     assert says in text
     assert ("out of Git" in text) is ("out of Git" in says or "branch" in says)
+
+
+def test_roll_back_says_what_it_suspends_and_that_it_may_not_push() -> None:
+    migration = deployed(
+        source_owner={**IN_GIT["source_owner"], "source_namespace": "flux-system", "source_name": "fleet"}
+    )
+    row = GitRepository.objects.create(
+        cluster=migration.cluster,
+        name="fleet",
+        url="https://git.example.com/fleet.git",
+        source_namespace="flux-system",
+        source_name="fleet",
+        push_policy=PushPolicy.DIRECT,
+    )
+    text = " ".join(roll_back_plan(migration))
+    assert "suspend Kustomization flux-system/photos" in text and "does not allow" not in text
+    GitRepository.objects.filter(pk=row.pk).update(push_policy=PushPolicy.BRANCH)
+    text = " ".join(roll_back_plan(migration))
+    assert "Repository fleet does not allow" in text and "asks you to take it out" in text
 
 
 def test_roll_back_does_not_promise_to_delete_a_staging_claim_that_is_gone() -> None:

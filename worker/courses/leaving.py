@@ -1,8 +1,9 @@
 """Roll back and Git: the Deploy change leaves it again, so that nothing runs in the destination.
 
-That comes before the application is started in the source. Where Git does not answer, or cannot be read with certainty, the
-application does not stay down for it as long as the destination is still for another reason: the change never came into
-Git, or the destination's Kustomization holds nothing of it and rests by a suspension of ours. Git is settled afterwards then.
+That comes before the application is started in the source. Where Git does not answer, cannot be read with certainty, or does
+not take the change (a policy, a protected branch), the application does not stay down for it as long as the destination is
+still for another reason: the change never came into Git, or the destination's Kustomization holds nothing of it and rests by
+a suspension of ours. Git is settled afterwards then.
 """
 
 from celery.exceptions import SoftTimeLimitExceeded
@@ -33,16 +34,41 @@ def leave(context: Context) -> Outcome | None:
             )
         if not _can_be_kept_still(context):
             raise
-        context.remember(git_later=True)
-        return Again("Git cannot be read. The destination is kept still until it can be.", after_s=0.1)
-    return _take_out(context, found)
+        return _later(context, "Git cannot be read. The destination is kept still until it can be.")
+    if found.in_branch or not _pushes(context):
+        return _take_out(context, found)
+    try:
+        return _push(context)
+    except (GitOpsError, SoftTimeLimitExceeded):
+        # Somebody who has to allow it, or make the change, is not waited for with the application down.
+        if not _can_be_kept_still(context):
+            raise
+        return _later(
+            context, "Git does not take the change. The destination is kept still until it is in Git."
+        )
 
 
 def settle(context: Context) -> Outcome | None:
     """What `leave` had to put off. The application runs in the source by now, so that Git may take as long as it will."""
     if not context.memory.get("git_later"):
         return None
-    return _take_out(context, _look(context))
+    try:
+        return _take_out(context, _look(context))
+    except GitOpsError as error:
+        owner = context.migration.destination_owner
+        if suspension.rests(context, owner):
+            rests = f"Kustomization {owner['namespace']}/{owner['name']}"
+            error.safe += (
+                f" The workloads in {context.migration.source_namespace} were scaled back before this. Leave {rests} "
+                "suspended until the Deploy change is out of Git: resumed before, it would start the application in "
+                f"{context.migration.destination_namespace} too."
+            )
+        raise
+
+
+def _later(context: Context, message: str) -> Again:
+    context.remember(git_later=True)
+    return Again(message, after_s=0.1)
 
 
 def _concerned(context: Context) -> bool:
@@ -67,9 +93,8 @@ def _take_out(context: Context, found: gitside.Arrival) -> Outcome | None:
     if not found.in_branch:
         if migration.git_mode == GitMode.MANUAL:
             return Wait("Take the Deploy change out of Git again.", "migrations.edit", after_s=10)
-        if not context.memory.get("rollback_commit"):
-            pushed = gitside.push(context, declarations.undeployment(migration))
-            return Again(f"Pushed {pushed.commit[:12]} to {context.memory['rollback_branch']}.", after_s=0.5)
+        if _pushes(context):
+            return _push(context)
         if migration.git_mode == GitMode.DIRECT:
             return Wait(
                 "Somebody put the Deploy change back into Git. Take it out again.",
@@ -86,6 +111,16 @@ def _take_out(context: Context, found: gitside.Arrival) -> Outcome | None:
             return applied
     context.memory.update(git_left=True, git_later=False)
     return None
+
+
+def _pushes(context: Context) -> bool:
+    """Whether Holdfast takes the change out itself, and has not done so in this attempt."""
+    return context.migration.git_mode != GitMode.MANUAL and not context.memory.get("rollback_commit")
+
+
+def _push(context: Context) -> Again:
+    pushed = gitside.push(context, declarations.undeployment(context.migration))
+    return Again(f"Pushed {pushed.commit[:12]} to {context.memory['rollback_branch']}.", after_s=0.5)
 
 
 def _untouched(context: Context) -> bool:

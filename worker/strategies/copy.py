@@ -41,11 +41,10 @@ class Copy:
 
         # Results first: what is removed below was read in an earlier tick.
         if not context.memory.get("read"):
-            why = beside.in_the_way(context, places)
-            if why:
-                moves = context.memory.get("moves", 0) + 1
-                context.memory.update(sequence=sequence + 1, places=None, moves=moves, why=why)
-                return Again(f"{why}: the mover makes way, and begins the pass anew.", after_s=0.1)
+            anew = _anew(context, places)
+            if anew is not None:
+                context.memory.update(sequence=sequence + 1, places=None)
+                return anew
             results = copying.run_all(context, render)
             if not isinstance(results, dict):
                 return results
@@ -105,6 +104,17 @@ def _place(context: Context) -> Outcome | None:
     if not isinstance(found, dict):
         return found
     context.remember(places=found)
+    return None
+
+
+def _anew(context: Context, places: beside.Places) -> Outcome | None:
+    """What is said when the pass begins anew elsewhere, or with other rights on its node; None as long as the movers stay."""
+    if why := beside.in_the_way(context, places):
+        moves = context.memory.get("moves", 0) + 1
+        context.memory.update(moves=moves, why=why, cordoned=[])
+        return Again(f"{why}: the mover makes way, and begins the pass anew.", after_s=0.1)
+    if why := beside.kept_off(context, places):
+        return Again(f"{why}: the pass begins anew with a mover that tolerates it.", after_s=0.1)
     return None
 
 

@@ -28,6 +28,7 @@ from sandbox.controllers.storage.names import BIND_COMPLETED, SELECTED_NODE, cla
 from sandbox.kinds import NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, STORAGE_CLASSES
 
 _BY = "default-scheduler"
+_CORDONED = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
 
 
 class Unschedulable(Exception):
@@ -125,7 +126,7 @@ class Scheduler(Controller):
         return min(fitting, key=lambda node: (load[name_of(node)], name_of(node)))
 
     def _refusal(self, pod: Object, claims: list[Object], node: Object) -> str:
-        if spec_of(node).get("unschedulable"):
+        if spec_of(node).get("unschedulable") and not _tolerates(pod, _CORDONED):
             return "node(s) were unschedulable"
         for taint in spec_of(node).get("taints") or []:
             if taint.get("effect") in ("NoSchedule", "NoExecute") and not _tolerates(pod, taint):
