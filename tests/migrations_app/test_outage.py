@@ -15,6 +15,7 @@ from tests.migrations_app.making import at_sign_off
 from tests.support.people import person
 from worker.context import Context
 from worker.lease import lease
+from worker.outcomes import Again, Wait
 from worker.steps import quiesce
 from worker.steps.plan import predicted_outage
 
@@ -84,6 +85,31 @@ def test_an_outage_that_began_is_not_forgotten_when_a_later_scaling_is_refused()
         with pytest.raises(Invalid):
             quiesce._scale_down(context)
     assert began is not None and Migration.objects.get().outage_began_at == began
+
+
+@pytest.mark.parametrize(
+    ("began", "ended", "asks"),
+    [(False, False, True), (True, False, False), (True, True, True)],
+    ids=["still to begin", "lasts", "ended"],
+)
+def test_a_retry_does_not_ask_for_an_outage_that_lasts(
+    monkeypatch: pytest.MonkeyPatch, began: bool, ended: bool, asks: bool
+) -> None:
+    made = at_sign_off(
+        person("operator"),
+        state=State.RUNNING,
+        current_step="quiesce",
+        pause_before_quiesce=True,
+        outage_began_at=timezone.now() if began else None,
+        outage_ended_at=timezone.now() if ended else None,
+    )
+    worked = Again("At work.")
+    monkeypatch.setattr(quiesce.movers, "remove_every", lambda _: worked)
+    with lease(made.pk) as migration:
+        assert migration is not None
+        context = Context(migration, migration.runs.create(step="quiesce", attempt=2), Refusing(None))  # type: ignore[arg-type]
+        outcome = quiesce.tick(context)
+    assert isinstance(outcome, Wait) if asks else outcome is worked
 
 
 def test_the_page_of_an_aborted_migration_goes_on_counting_the_outage() -> None:

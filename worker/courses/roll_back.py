@@ -214,7 +214,7 @@ def _finish(context: Context) -> Outcome:
             kept.append(volume.name)
     lost = sources.lost(context)
     kept += [name for transfer in lost if (name := sources.kept_volume(context, transfer))]
-    if context.migration.outage_began_at and not context.migration.outage_ended_at:
+    if context.migration.is_down:
         context.migration.outage_ended_at = timezone.now()
         context.keep("outage_ended_at")
     notes = {note: _noted(context, note) for note in _NOTES}

@@ -13,7 +13,9 @@ from worker.workload_list import all_workloads
 
 
 def tick(context: Context) -> Outcome:
-    if context.migration.pause_before_quiesce and not context.memory.get("go_by"):
+    asked = context.migration.pause_before_quiesce and not context.memory.get("go_by")
+    # A retry comes back here with the application down already: to ask again would only make the outage longer.
+    if asked and not context.migration.is_down:
         lost = copying.not_kept(context)
         go = "The outage begins with the next act. Continue when the time has come."
         return Wait(f"{lost} {go}".strip(), "migrations.edit")
