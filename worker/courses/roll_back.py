@@ -230,7 +230,10 @@ def _finish(context: Context) -> Outcome:
             f"Git could not be asked about {context.migration.destination_namespace}: Holdfast put nothing there."
         )
     if kept:
-        said.append(f"Kept for you, since {volumes.WHY_KEPT}: {', '.join(kept)}.")
+        said.append(
+            f"Kept for you, since {volumes.WHY_KEPT}: {', '.join(kept)}. "
+            "How to read or delete them: docs/how-to/get-data-back.md, A volume that Roll back kept."
+        )
     return Done(" ".join(said) + gitside.open_branches(context, "deploy", "exempt", "release"))
 
 
