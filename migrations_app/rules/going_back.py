@@ -136,7 +136,7 @@ def undo_plan(migration: Migration) -> list[str]:
     lines.append(f"Leave {migration.destination_namespace}, its claims and its application as they are.")
     if _declares(migration):
         lines.append(
-            "Leave Git as it is: the patch that declares the source again is the Release change backwards."
+            "Leave Git as it is. To declare the source again, revert the Release change afterwards: the page says how when Undo has ended."
         )
     return lines
 
