@@ -142,7 +142,7 @@ def free(context: Context) -> Iterable[Check]:
 
 def protected(context: Context) -> Iterable[Check]:
     """Protection of the source until sign-off. Missing protection does not stop a move, but should be known."""
-    key, title = "claim-protected", "Claims are protected until sign-off"
+    title = "Claims are protected until sign-off"
     flux, helm, others, volumes = [], [], [], []
     for transfer in context.transfers:
         claim = context.cluster.get_claim(context.migration.source_namespace, transfer.source_name)
@@ -162,21 +162,21 @@ def protected(context: Context) -> Iterable[Check]:
             volumes.append(transfer.source_volume)
     if flux:
         yield warn(
-            key,
+            "claim-protected",
             title,
             f"Nothing keeps Flux from pruning {', '.join(flux)} while the migration runs.",
             "Protect them in Git first (see the claim's page).",
         )
     if helm:
         yield warn(
-            key,
+            "claim-protected",
             title,
             f"Helm deletes {', '.join(helm)} when the release is uninstalled or its chart drops them.",
             f"Have the chart give them {HELM_POLICY}: keep first (see the claim's page).",
         )
     if others:
         yield warn(
-            key,
+            "claim-protected",
             title,
             f"Flux does not prune {', '.join(others)}. But kubectl delete, of a claim or of namespace "
             f"{context.migration.source_namespace}, destroys the data: there is no protecting mark, and the volume is not on Retain.",
@@ -184,4 +184,8 @@ def protected(context: Context) -> Iterable[Check]:
             f'kubectl patch pv {" ".join(volumes)} -p \'{{"spec":{{"persistentVolumeReclaimPolicy":"Retain"}}}}\'',
         )
     if not (flux or helm or others):
-        yield passed(key, title, "Each carries the mark that its owner honours, or its volume is on Retain.")
+        yield passed(
+            "claim-protected",
+            title,
+            "Each carries the mark that its owner honours, or its volume is on Retain.",
+        )
