@@ -189,9 +189,10 @@ class Claim(models.Model):
         return Owner(self.owner_kind)
 
     def protection(self) -> list[tuple[str, str, Protection, str]]:
-        """(path, title, state, fact) a path of deletion, in the order of the pages."""
+        """(path, title, state, fact) a path of deletion, in the order of the pages; the first named by who deletes on it."""
+        named = {"flux_prune": self.owner.pruning}
         return [
-            (path, title, Protection(getattr(self, path)), getattr(self, f"{path}_fact"))
+            (path, named.get(path, title), Protection(getattr(self, path)), getattr(self, f"{path}_fact"))
             for path, title in DELETION_PATHS
         ]
 

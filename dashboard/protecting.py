@@ -71,6 +71,7 @@ _ADVICE = {
     Owner.STATEFUL_SET: "StatefulSet",
     Owner.HELM: "Helm",
     Owner.HELM_RELEASE: "HelmRelease",
+    Owner.ARGO_CD: "Argo CD",
     Owner.NOBODY: "",
     Owner.ORPHAN: "",
 }

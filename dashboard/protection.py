@@ -120,7 +120,7 @@ def _flux_prune(claim: Claim, around: Surroundings, owner: OwnerFact, drift: Dri
     else:
         state, fact, beyond = _nobody_prunes(claim, around, owner)
     command = f"kubectl get pvc {claim.name} -n {claim.namespace} -o yaml"
-    return Layer("flux_prune", "Flux prune", state, fact, beyond, command)
+    return Layer("flux_prune", owner.kind.pruning, state, fact, beyond, command)
 
 
 def _nobody_prunes(claim: Claim, around: Surroundings, owner: OwnerFact) -> tuple[Protection, str, str]:

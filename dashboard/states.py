@@ -50,6 +50,12 @@ class Owner(TextChoices):
     NOBODY = "nobody", "Nobody"
 
     @property
+    def pruning(self) -> str:
+        """The name of the path on which the owner itself deletes a claim. What Helm or Argo CD does is not Flux's."""
+        helm = "Helm uninstall or upgrade"
+        return {"helm": helm, "helm-release": helm, "argo-cd": "Argo CD prune"}.get(self.value, "Flux prune")
+
+    @property
     def colour(self) -> str:
         return {"orphan": "warn", "nobody": "warn"}.get(self.value, "info")
 

@@ -20,7 +20,8 @@ from cluster.policies import Admission, AdmissionPolicy, AdmissionRule, ProbeAns
 from dashboard import models
 from dashboard.admission import enforcement, engine, switched_off
 from dashboard.judging import CLAIMS, in_general
-from dashboard.states import Answer, CheckKind, Enforcement, Protection, RunState
+from dashboard.protection import ARGO_OPTIONS, HELM_POLICY
+from dashboard.states import Answer, CheckKind, Enforcement, Owner, Protection, RunState
 
 
 class AlreadyOpen(Exception):
@@ -109,10 +110,31 @@ def _protection_finding(claim: models.Claim, answer: Answer) -> Finding:
         subject=f"{claim.namespace}/{claim.name}",
         title=", ".join(f"{title}: {state.label.lower()}" for title, state, _ in bad),
         detail=" ".join(fact for _, _, fact in bad),
-        next="Protect it in Git; a live annotation alone is undone by the next correction.",
+        next=_protection_advice(claim),
         command=f"kubectl get pvc {claim.name} -n {claim.namespace} -o yaml",
         namespace=claim.namespace,
     )
+
+
+_ANNOTATE = "Annotate the live claim (see its page)"
+_OWNERS_MARK = {
+    Owner.KUSTOMIZATION: "Protect it in Git; a live annotation alone is undone by the next correction.",
+    Owner.HELM_RELEASE: f"Add a post-renderer to its HelmRelease that sets {HELM_POLICY}: keep (see the claim's page).",
+    Owner.HELM: f"Have its chart, or a --post-renderer of the helm command, set {HELM_POLICY}: keep.",
+    Owner.ARGO_CD: f"Set {ARGO_OPTIONS}: Prune=false,Delete=false where Git declares it.",
+}
+
+
+def _protection_advice(claim: models.Claim) -> str:
+    """What this claim's owner honours; for what nobody prunes, what a policy and the volume can do."""
+    owner, pruned = claim.owner, claim.flux_prune not in {Protection.PROTECTED, Protection.NOT_APPLICABLE}
+    if pruned and owner in _OWNERS_MARK:
+        return _OWNERS_MARK[owner]
+    carried = flux_protected(claim.labels, claim.annotations) is not None
+    deny = (
+        "Have a policy deny its deletion" if carried else f"{_ANNOTATE}, and have a policy deny its deletion"
+    )
+    return f"{deny}; or set its volume to Retain, so that the data outlives it."
 
 
 # Policy --------------------------------------------------------------------------------------------------------------
@@ -222,7 +244,9 @@ def probe_finding(claim: models.Claim, answer: ProbeAnswer) -> Finding | None:
     if answer.verdict == "gone":
         return None
     expected = flux_protected(claim.labels, claim.annotations) is not None
-    verdict, title, advice = _probe_words(answer, expected)
+    in_git = claim.owner in {Owner.KUSTOMIZATION, Owner.HELM_RELEASE}
+    mark = "Protect it in Git." if in_git else f"{_ANNOTATE}; Git does not declare it for Flux."
+    verdict, title, advice = _probe_words(answer, expected, mark)
     return Finding(
         check=CheckKind.PROBE,
         answer=verdict,
@@ -236,14 +260,14 @@ def probe_finding(claim: models.Claim, answer: ProbeAnswer) -> Finding | None:
     )
 
 
-def _probe_words(answer: ProbeAnswer, expected: bool) -> tuple[Answer, str, str]:
+def _probe_words(answer: ProbeAnswer, expected: bool, mark: str) -> tuple[Answer, str, str]:
     if answer.verdict == "protected":
         return Answer.PASS, f"Denied by {answer.policy or answer.by}", ""
     if answer.verdict == "unprotected" and expected:
         advice = "See the policy check: the claim says that it is protected, and nothing denies its deletion."
         return Answer.FAIL, "Would be deleted, though it carries the protection", advice
     if answer.verdict == "unprotected":
-        return Answer.WARN, "Would be deleted: it carries no protection", "Protect it in Git."
+        return Answer.WARN, "Would be deleted: it carries no protection", mark
     if answer.verdict == "engine-down":
         advice = (
             "Bring the policy engine back: it blocks everything now, and nobody knows what it would deny."

@@ -120,6 +120,9 @@ _WHEN_DELETED = (
 )
 
 
+_ARGO_OPTIONS, _ARGO_KEEP = "argocd.argoproj.io/sync-options", "Prune=false,Delete=false"
+
+
 def advice(owner: str) -> Advice:
     """By the owner's kind: what protects a claim that Git does not declare itself."""
     if owner == "StatefulSet":
@@ -128,7 +131,19 @@ def advice(owner: str) -> Advice:
             "reach it. Keep its retention policy at Retain, set the volume's reclaim policy to Retain, and protect it "
             "with an admission policy.", _WHEN_DELETED,
         )  # fmt: skip
-    if owner in ("HelmRelease", "Helm"):
+    if owner == "Helm":
+        return Advice(
+            "A release of Helm made this claim, and no HelmRelease of Flux: Flux never touches it. Set the chart's own value, or give "
+            f"the helm command a --post-renderer, so that the claim gets {HELM_KEEP}: keep with the next upgrade.",
+            f"metadata:\n  annotations:\n    {HELM_KEEP}: keep\n",
+        )  # fmt: skip
+    if owner == "Argo CD":
+        return Advice(
+            "An Argo CD application applies this claim; Flux never touches it. Where Git declares the claim, give it the annotation "
+            f"{_ARGO_OPTIONS}: {_ARGO_KEEP}, and set the volume's reclaim policy to Retain.",
+            f"metadata:\n  annotations:\n    {_ARGO_OPTIONS}: {_ARGO_KEEP}\n",
+        )  # fmt: skip
+    if owner == "HelmRelease":
         return Advice(
             "A Helm chart makes this claim. Add a post-renderer to the HelmRelease, or set the chart's own value, so "
             f"that the claim gets {HELM_KEEP}: keep.", _post_renderer(""),

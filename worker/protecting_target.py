@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from cluster.client import Cluster
 from cluster.flux import GitSource, Kustomization, commit_of, flux_protected
 from cluster.values import Claim
+from dashboard import models
 from dashboard.models import GitRepository, ProtectionChange
+from dashboard.protecting import advice_for
 from dashboard.protecting_states import How
 from dashboard.states import Owner
 from gitops.change import Change, Tree
 from gitops.errors import Reason, Refusal, RepositoryError
 from gitops.locate import locate
-from gitops.protect import advice, protect, protect_helm_release
+from gitops.protect import protect, protect_helm_release
 from gitops.renderers import HELM_KEEP
 from gitops.repository import Repository
 from gitops.values import FluxPath, ObjectRef
@@ -98,22 +100,26 @@ def target_of(change: ProtectionChange, cluster: Cluster) -> Target:
         how = How.AUTO.value if change.how == How.RELEASE else change.how
         return Target(owner, repo.name, repository(repo), flux_of(owner), claim, how)
     if row.owner_kind == Owner.HELM_RELEASE:
-        return _helm(change, cluster, claim, ObjectRef("HelmRelease", row.owner_namespace, row.owner_name))
-    told = advice(row.owner.label)
-    raise _refusal(told.what, by_hand=told.by_hand)
+        return _helm(
+            change, row, cluster, claim, ObjectRef("HelmRelease", row.owner_namespace, row.owner_name)
+        )
+    what, by_hand = advice_for(row)
+    raise _refusal(what, by_hand=by_hand)
 
 
-def _helm(change: ProtectionChange, cluster: Cluster, claim: ObjectRef, release: ObjectRef) -> HelmTarget:
+def _helm(
+    change: ProtectionChange, row: models.Claim, cluster: Cluster, claim: ObjectRef, release: ObjectRef
+) -> HelmTarget:
     held = [
         k
         for k in cluster.list_kustomizations()
         if not k.remote and k.holds("HelmRelease", release.namespace, release.name, HELM_GROUP)
     ]
     if not held:
-        told = advice("HelmRelease")
+        what, by_hand = advice_for(row)
         raise _refusal(
-            f"No Kustomization holds {release}, so no file of a Git repository is known to declare it. {told.what}",
-            by_hand=told.by_hand,
+            f"No Kustomization holds {release}, so no file of a Git repository is known to declare it. {what}",
+            by_hand=by_hand,
         )
     owner = held[0]
     repo = _repository(change, owner, cluster)

@@ -3,6 +3,8 @@
 The conditions are those of `worker.courses`, which alone sees the cluster and Git.
 """
 
+from datetime import datetime
+
 from django.db.models import QuerySet
 
 from migrations_app.models import GitMode, Intent, Migration, ReleasePath
@@ -26,8 +28,8 @@ def abort_plan(migration: Migration) -> list[str]:
 def roll_back_plan(migration: Migration) -> list[str]:
     """What Roll back will do, in order."""
     intents = migration.intents.filter(state__in=_DID)
-    deployed = migration.runs.filter(step="deploy").exists()
-    used = deployed or intents.filter(key__startswith="hand-over/claim.create/").exists()
+    deployed = migration.runs.filter(step="deploy").order_by("started_at").first()
+    used = deployed is not None or intents.filter(key__startswith="hand-over/claim.create/").exists()
     gone = set(intents.filter(verb="staging.delete").values_list("namespace", "name"))
     made = [one for one in intents.filter(verb="claim.create") if (one.namespace, one.name) not in gone]
     lines = _jobs(intents)
@@ -35,7 +37,8 @@ def roll_back_plan(migration: Migration) -> list[str]:
         lines.append(
             "Keep the volumes of the destination, on Retain, since the application may have written to them."
         )
-    if deployed:
+    if deployed is not None:
+        lines.append(_left_behind(migration, deployed.started_at))
         lines += _leave_destination(migration, intents)
     for intent in intents.filter(key__startswith="release/retain/").order_by("-id"):
         lines.append(
@@ -51,6 +54,18 @@ def roll_back_plan(migration: Migration) -> list[str]:
         lines.append("Let the volumes of those claims go with them, where the source is whole.")
     lines += [f"Resume {what}, unless somebody else has changed it since." for what in _suspended(intents)]
     return lines or ["Nothing was changed in the cluster, so there is nothing to put back."]
+
+
+def _left_behind(migration: Migration, since: datetime) -> str:
+    """What the application has written since Deploy is in the kept volumes alone."""
+    when = f"{since:%Y-%m-%d %H:%M} UTC"
+    if migration.within_namespace:
+        return f"What was written to the destination claims since {when} will not be in the source claims: Roll back copies nothing back."
+    there, back = migration.destination_namespace, migration.source_namespace
+    return (
+        f"The application stops in {there}. What was written there since {when} will not be in {back}: "
+        "Roll back copies nothing back."
+    )
 
 
 def _leave_destination(migration: Migration, intents: QuerySet[Intent]) -> list[str]:
@@ -138,7 +153,7 @@ def undo_plan(migration: Migration) -> list[str]:
     lines.append(f"Leave {migration.destination_namespace}, its claims and its application as they are.")
     if _declares(migration):
         lines.append(
-            "Leave Git as it is: the patch that declares the source again is the Release change backwards."
+            "Leave Git as it is. To declare the source again, revert the Release change afterwards: the page says how when Undo has ended."
         )
     return lines
 

@@ -189,11 +189,14 @@ def plan_context(found: Migration) -> dict[str, Any]:
         if not grouped or grouped[-1]["step"].key != item["step"]:
             grouped.append({"step": procedure.BY_KEY[item["step"]], "objects": []})
         grouped[-1]["objects"].append(item)
+    # What is kept as it is stands in the plan, and is no change.
+    changes = [item for item in found.plan.get("objects", []) if item["verb"] != "keep"]
     checks = [(Verdict(c["verdict"]), c) for c in found.plan.get("checks", [])]
     attention = [row for row in checks if row[0] != Verdict.PASS]
     return {
         "plan": found.plan,
         "grouped": grouped,
+        "cluster_changes": len(changes),
         "checks": checks,
         # What stops comes before what warns.
         "attention": sorted(attention, key=lambda row: row[0] != Verdict.STOP),

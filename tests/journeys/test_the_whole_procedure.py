@@ -39,6 +39,11 @@ def test_every_byte_and_attribute_arrives_and_the_source_is_released_and_brought
     assert media is not None and not media.suspended
     assert driver.adapter.get_workload("Deployment", "media", "photos") is None
 
+    # What was put back on the way was in the plan.
+    for verb, row in (("volume.policy", "set back from Retain"), ("flux.resume", "resume")):
+        promised = [item for item in migration.plan["objects"] if item["verb"] == row]
+        assert len(promised) == migration.intents.filter(verb=verb, state="done").count() > 0, verb
+
     running.undo(by=driver.operator, migration=migration)
     migration = driver.until(migration, State.UNDONE)
     for name, volume in volumes.items():

@@ -9,17 +9,20 @@ from django.utils import timezone
 from cluster.errors import Invalid, Unavailable
 from cluster.values import Ref
 from migrations_app.models import Migration
+from migrations_app.rules.going_back import roll_back_plan
 from migrations_app.states import State
 from migrations_app.views import live
 from tests.migrations_app.making import at_sign_off
 from tests.support.people import person
 from worker.context import Context
 from worker.lease import lease
+from worker.outcomes import Again, Done, Wait
 from worker.steps import quiesce
 from worker.steps.plan import predicted_outage
 
 pytestmark = pytest.mark.django_db
 GIB = 1024**3
+LOST = Unavailable("No answer.", safe="", next="", maybe_done=True)
 
 
 class Refusing:
@@ -27,6 +30,7 @@ class Refusing:
 
     def __init__(self, error: Exception | None) -> None:
         self.error = error
+        self.replicas = 2
 
     def get_workload(self, kind: str, namespace: str, name: str) -> Any:
         ref = Ref("apps/v1", kind, namespace, name)
@@ -35,7 +39,7 @@ class Refusing:
             namespace=namespace,
             name=name,
             ref=ref,
-            replicas=2,
+            replicas=self.replicas,
             when_scaled="",
             resource_version="7",
         )
@@ -49,7 +53,7 @@ class Refusing:
     ("error", "began"),
     [
         (Invalid("It is refused.", safe="", next="", causes=()), False),
-        (Unavailable("No answer.", safe="", next="", maybe_done=True), True),
+        (LOST, True),
         (None, True),
     ],
     ids=["refused", "no answer", "done"],
@@ -84,6 +88,64 @@ def test_an_outage_that_began_is_not_forgotten_when_a_later_scaling_is_refused()
         with pytest.raises(Invalid):
             quiesce._scale_down(context)
     assert began is not None and Migration.objects.get().outage_began_at == began
+
+
+def test_what_somebody_scaled_up_is_another_change_when_it_is_scaled_down_again() -> None:
+    made = at_sign_off(person("operator"), state=State.RUNNING, current_step="quiesce")
+    workload = {"kind": "Deployment", "namespace": "media", "name": "app", "replicas": 2}
+    made.transfers.update(facts={"workloads": [workload]})
+    first, again = "quiesce/scale/Deployment/media/app", "quiesce/scaled-again/Deployment/media/app/"
+    cluster = Refusing(None)
+    with lease(made.pk) as migration:
+        assert migration is not None
+        context = Context(migration, migration.runs.create(step="quiesce", attempt=1), cluster)  # type: ignore[arg-type]
+        said = quiesce._scale_down(context)
+        assert isinstance(said, Again) and said.message == "Scaled Deployment app from 2 to 0."
+        # A person scales it to 5: what is refused for certain, or gets no answer, is one change with what comes of it.
+        cluster.replicas = 5
+        for error in (Invalid("It is refused.", safe="", next="", causes=()), LOST):
+            cluster.error = error
+            with pytest.raises(type(error)):
+                quiesce._scale_down(context)
+        cluster.error = None
+        for attempt in (2, 3):  # retries
+            context = Context(migration, migration.runs.create(step="quiesce", attempt=attempt), cluster)  # type: ignore[arg-type]
+            said = quiesce._scale_down(context)
+            assert isinstance(said, Again) and "somebody had scaled it up" in said.message
+        rows = list(migration.intents.order_by("id").values_list("key", "before__replicas", "state"))
+        ended = quiesce._finish(context)
+    assert rows == [(first, 2, "done"), (f"{again}1", 5, "done"), (f"{again}2", 5, "done")]
+    # Roll back reads the first one alone.
+    plan = [line for line in roll_back_plan(made) if line.startswith("Scale ")]
+    assert plan == ["Scale Deployment media/app back to 2, if it is still at 0."]
+    assert ended == Done(
+        "Nothing uses the source. Deployment media/app was scaled up by somebody meanwhile; it was scaled down again."
+    )
+
+
+@pytest.mark.parametrize(
+    ("began", "ended", "asks"),
+    [(False, False, True), (True, False, False), (True, True, True)],
+    ids=["still to begin", "lasts", "ended"],
+)
+def test_a_retry_does_not_ask_for_an_outage_that_lasts(
+    monkeypatch: pytest.MonkeyPatch, began: bool, ended: bool, asks: bool
+) -> None:
+    made = at_sign_off(
+        person("operator"),
+        state=State.RUNNING,
+        current_step="quiesce",
+        pause_before_quiesce=True,
+        outage_began_at=timezone.now() if began else None,
+        outage_ended_at=timezone.now() if ended else None,
+    )
+    worked = Again("At work.")
+    monkeypatch.setattr(quiesce.movers, "remove_every", lambda _: worked)
+    with lease(made.pk) as migration:
+        assert migration is not None
+        context = Context(migration, migration.runs.create(step="quiesce", attempt=2), Refusing(None))  # type: ignore[arg-type]
+        outcome = quiesce.tick(context)
+    assert isinstance(outcome, Wait) if asks else outcome is worked
 
 
 def test_the_page_of_an_aborted_migration_goes_on_counting_the_outage() -> None:

@@ -1,5 +1,6 @@
 """The lines before Roll back, Undo and Abort, where no cluster is needed: each only where the course would do it."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -86,6 +87,23 @@ def test_roll_back_does_not_promise_to_delete_a_staging_claim_that_is_gone() -> 
     intent(migration, "hand-over/claim.delete/a", "staging.delete", "PersistentVolumeClaim", "a-staging")
     text = " ".join(roll_back_plan(migration))
     assert "media/b-staging" in text and "media/a-staging" not in text
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({}, "The application stops in photos. What was written there since 2026-03-01 09:30 UTC will not be in media"),
+        ({"destination_namespace": "media"}, "written to the destination claims since 2026-03-01 09:30 UTC will not be in the source"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_roll_back_says_what_will_be_missing_in_the_source(fields: dict[str, Any], says: str) -> None:
+    migration = deployed(**fields)
+    migration.runs.filter(step="deploy").update(started_at=datetime(2026, 3, 1, 9, 30, tzinfo=UTC))
+    migration.runs.create(step="deploy", attempt=2)
+    assert says in " ".join(roll_back_plan(migration))
+    migration.runs.filter(step="deploy").delete()
+    assert "will not be in" not in " ".join(roll_back_plan(migration))
 
 
 def test_undo_names_the_policy_and_the_owner_that_a_stopped_release_left() -> None:

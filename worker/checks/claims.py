@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable
 
+from cluster.flux import flux_protected
+from dashboard.protection import HELM_POLICY
 from migrations_app.rules.claims import holders
+from worker import facts
 from worker.checks.check import Check, passed, stop, warn
 from worker.context import Context
 
@@ -140,13 +143,49 @@ def free(context: Context) -> Iterable[Check]:
 def protected(context: Context) -> Iterable[Check]:
     """Protection of the source until sign-off. Missing protection does not stop a move, but should be known."""
     title = "Claims are protected until sign-off"
-    bare = [t.source_name for t in context.transfers if not t.facts.get("protected_by")]
-    if bare:
+    flux, helm, others, volumes = [], [], [], []
+    for transfer in context.transfers:
+        claim = context.cluster.get_claim(context.migration.source_namespace, transfer.source_name)
+        if claim is None:
+            continue
+        kind = transfer.facts.get("owner", {}).get("kind")
+        marked = flux_protected(claim.labels, claim.annotations)
+        if kind in {"HelmRelease", "Helm"}:
+            # Flux's mark means nothing to Helm.
+            if claim.annotations.get(HELM_POLICY, "").strip().lower() != "keep":
+                helm.append(claim.name)
+        elif kind == "Kustomization" or facts.elsewhere(context.cluster, claim):
+            if not marked:
+                flux.append(claim.name)
+        elif not marked and transfer.facts["volume"]["reclaim_policy"] != "Retain":
+            others.append(claim.name)
+            volumes.append(transfer.source_volume)
+    if flux:
         yield warn(
             "claim-protected",
             title,
-            f"Nothing keeps Flux from pruning {', '.join(bare)} while the migration runs.",
+            f"Nothing keeps Flux from pruning {', '.join(flux)} while the migration runs.",
             "Protect them in Git first (see the claim's page).",
         )
-    else:
-        yield passed("claim-protected", title, "Each carries the mark that Flux honours.")
+    if helm:
+        yield warn(
+            "claim-protected",
+            title,
+            f"Helm deletes {', '.join(helm)} when the release is uninstalled or its chart drops them.",
+            f"Have the chart give them {HELM_POLICY}: keep first (see the claim's page).",
+        )
+    if others:
+        yield warn(
+            "claim-protected",
+            title,
+            f"Flux does not prune {', '.join(others)}. But kubectl delete, of a claim or of namespace "
+            f"{context.migration.source_namespace}, destroys the data: there is no protecting mark, and the volume is not on Retain.",
+            "Set the volumes to Retain before you start; Release does it in any case.",
+            f'kubectl patch pv {" ".join(volumes)} -p \'{{"spec":{{"persistentVolumeReclaimPolicy":"Retain"}}}}\'',
+        )
+    if not (flux or helm or others):
+        yield passed(
+            "claim-protected",
+            title,
+            "Each carries the mark that its owner honours, or its volume is on Retain.",
+        )

@@ -214,7 +214,7 @@ def _finish(context: Context) -> Outcome:
             kept.append(volume.name)
     lost = sources.lost(context)
     kept += [name for transfer in lost if (name := sources.kept_volume(context, transfer))]
-    if context.migration.outage_began_at and not context.migration.outage_ended_at:
+    if context.migration.is_down:
         context.migration.outage_ended_at = timezone.now()
         context.keep("outage_ended_at")
     notes = {note: _noted(context, note) for note in _NOTES}
@@ -230,7 +230,10 @@ def _finish(context: Context) -> Outcome:
             f"Git could not be asked about {context.migration.destination_namespace}: Holdfast put nothing there."
         )
     if kept:
-        said.append(f"Kept for you, since {volumes.WHY_KEPT}: {', '.join(kept)}.")
+        said.append(
+            f"Kept for you, since {volumes.WHY_KEPT}: {', '.join(kept)}. "
+            "How to read or delete them: docs/how-to/get-data-back.md, A volume that Roll back kept."
+        )
     return Done(" ".join(said) + gitside.open_branches(context, "deploy", "exempt", "release"))
 
 

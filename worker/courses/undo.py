@@ -65,10 +65,36 @@ def _finish(context: Context) -> Outcome:
     stays = f"What is in {context.migration.destination_namespace}, claims and application, stays as it is."
     stays += gitside.open_branches(context, "exempt", "release")
     return Done(
-        f"The source claims are back on their volumes, protected. Git does not declare them: nothing will prune them. {stays}"
+        "The source claims are back on their volumes, protected. Git does not declare them: nothing will prune them. "
+        f"{_declare_again(context)}{stays}"
         if not left
         else f"The source claims are on their volumes. {left} {stays}"
     )
+
+
+def _declare_again(context: Context) -> str:
+    """How Git comes to declare the source again, where Git no longer does. Holdfast leaves that to a person: it starts the application."""
+    migration = context.migration
+    if migration.git_mode == GitMode.NONE or migration.source_owner.get("kind") != "Kustomization":
+        return ""
+    if migration.git_mode == GitMode.MANUAL:
+        how = "revert in Git the commit with which you applied the Release change (the patch is under Plan)"
+    else:
+        # Found by its trailers: what was pushed as a branch may have another commit by now.
+        find = (
+            f"git log -E --all-match --format=%H --grep '^Holdfast-Migration: {migration.reference}$' "
+            "--grep '^Holdfast-Change: (release|exempt)$'"
+        )
+        how = f"revert the Release change in Git: git revert $({find})"
+    runs = (
+        ""
+        if migration.within_namespace
+        else (
+            f" This starts the application in {migration.source_namespace} again, too: take it out of "
+            f"{migration.destination_namespace} first, so that only one of them is written to."
+        )
+    )
+    return f"To declare them again, {how}.{runs} "
 
 
 def _rebuild(context: Context, transfer: Transfer) -> Outcome | None:

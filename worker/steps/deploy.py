@@ -24,7 +24,7 @@ def tick(context: Context) -> Outcome:
         return arrived
     if not running:
         return Wait(waiting, "migrations.edit", after_s=2)
-    if context.migration.outage_began_at and not context.migration.outage_ended_at:
+    if context.migration.is_down:
         context.migration.outage_ended_at = timezone.now()
         context.keep("outage_ended_at")
     context.evidence(

@@ -143,6 +143,22 @@ def objects(migration: Migration, transfers: list[Transfer]) -> list[dict[str, A
                     manifests.destination_claim(migration, t, volume_name="<volume of the staging claim>"),
                 )
             )
+            # Which policy it was nobody knows yet: the volume is made by its class when the mover runs.
+            found.append(
+                changed(
+                    "hand-over",
+                    "set back from Retain",
+                    "PersistentVolume",
+                    "",
+                    f"the volume of {t.destination_name}",
+                    'kubectl patch pv <volume> -p \'{"spec":{"persistentVolumeReclaimPolicy":"Delete"}}\''
+                    "  # what it was before Hand over, as a rule Delete; once claim and volume hold each other",
+                )
+            )
+    # Within one namespace the owner that rests is the one that Deploy needs.
+    at_deploy = migration.within_namespace and migration.git_mode != GitMode.NONE
+    if at_deploy:
+        found += _resumed(migration, "deploy")
     for t in transfers:
         found.append(_created("release", manifests.mover_job(migration, t, purpose="digest", attempt=1)))
         found.append(
@@ -156,6 +172,8 @@ def objects(migration: Migration, transfers: list[Transfer]) -> list[dict[str, A
             )
         )
         found += path.planned(migration, t)
+    if not at_deploy:
+        found += _resumed(migration, "release")
     found.append(
         changed(
             "retain",
@@ -193,6 +211,16 @@ def _quiesced(migration: Migration, transfers: list[Transfer]) -> list[dict[str,
                     command,
                 )
             )
+    return found
+
+
+def _resumed(migration: Migration, step: str) -> list[dict[str, Any]]:
+    """What Quiesce suspends of Flux runs again, the parents last."""
+    found = []
+    for owner in reversed(suspension.chain(migration.source_owner)):
+        kind, namespace, name = owner["kind"], owner["namespace"], owner["name"]
+        command = f"flux resume {kind.lower()} -n {namespace} {name}"
+        found.append(changed(step, "resume", kind, namespace, name, command))
     return found
 
 

@@ -11,9 +11,13 @@ from worker.context import Context
 from worker.outcomes import Again, Done, Outcome, Stop, Wait
 from worker.workload_list import all_workloads
 
+_AGAIN = "quiesce/scaled-again/"
+
 
 def tick(context: Context) -> Outcome:
-    if context.migration.pause_before_quiesce and not context.memory.get("go_by"):
+    asked = context.migration.pause_before_quiesce and not context.memory.get("go_by")
+    # A retry comes back here with the application down already: to ask again would only make the outage longer.
+    if asked and not context.migration.is_down:
         lost = copying.not_kept(context)
         go = "The outage begins with the next act. Continue when the time has come."
         return Wait(f"{lost} {go}".strip(), "migrations.edit")
@@ -97,9 +101,10 @@ def _scale_down(context: Context) -> Outcome | None:
         if first:
             context.migration.outage_began_at = timezone.now()
             context.keep("outage_began_at")
+        key = _scale_key(context, found)
         try:
             context.act(
-                key=f"quiesce/scale/{kind}/{namespace}/{name}",
+                key=key,
                 verb="workload.scale",
                 ref=found.ref,
                 before={"replicas": found.replicas},
@@ -113,8 +118,23 @@ def _scale_down(context: Context) -> Outcome | None:
                 _no_outage_yet(context)
             raise
         times[f"{kind}/{name}"] = times.get(f"{kind}/{name}", 0) + 1
-        return Again(f"Scaled {kind} {name} from {found.replicas} to 0.", after_s=0.1)
+        again = " again: somebody had scaled it up" if key.startswith(_AGAIN) else ""
+        return Again(f"Scaled {kind} {name} from {found.replicas} to 0{again}.", after_s=0.1)
     return None
+
+
+def _scale_key(context: Context, found: Workload) -> str:
+    """The intent's key. What is scaled down again, after somebody scaled it up, is another change, with its own key.
+
+    Roll back reads the first one alone: the replicas that there were before this migration did anything.
+    """
+    what = f"{found.kind}/{found.namespace}/{found.name}"
+    first = f"quiesce/scale/{what}"
+    if not context.migration.intents.filter(key=first, state=IntentState.DONE).exists():
+        return first
+    later = context.migration.intents.filter(key__startswith=f"{_AGAIN}{what}/")
+    # One without an answer, or that was refused, is tried again; only what was done can have been undone by somebody.
+    return f"{_AGAIN}{what}/{later.filter(state=IntentState.DONE).count() + 1}"
 
 
 def _no_outage_yet(context: Context) -> None:
@@ -169,4 +189,7 @@ def _finish(context: Context) -> Outcome:
             ]
         },
     )
-    return Done("Nothing uses the source.")
+    again = changed.filter(key__startswith=_AGAIN, state=IntentState.DONE)
+    names = dict.fromkeys(f"{i.kind} {i.namespace}/{i.name}" for i in again)
+    said = [f"{name} was scaled up by somebody meanwhile; it was scaled down again." for name in names]
+    return Done(" ".join(["Nothing uses the source.", *said]))
