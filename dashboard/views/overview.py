@@ -133,7 +133,8 @@ def _says(migration: Migration) -> str:
         if stops:
             return f"It cannot be started: {', '.join(stops)}."
         return "The plan is ready to be reviewed and started."
-    return f"{migration.state_value.label} at {migration.step.title}."
+    at = f"{migration.state_value.label} at {migration.step.title}."
+    return f"{at} The application is down." if migration.is_down else at
 
 
 def _copying(migration: Migration) -> list[tuple[str, dict[str, Any]]]:

@@ -216,6 +216,11 @@ class Migration(models.Model):
         return str(self.get_release_path_display())
 
     @property
+    def is_down(self) -> bool:
+        """Whether the outage that this migration began goes on."""
+        return self.outage_began_at is not None and self.outage_ended_at is None
+
+    @property
     def outage(self) -> timedelta | None:
         """How long the application was down, so far or in all."""
         if self.outage_began_at is None:

@@ -57,11 +57,10 @@ def show(
 
 def frame(request: HttpRequest, found: Migration, tab: str) -> dict[str, Any]:
     """What every tab shows around itself."""
-    course = "" if found.course == Course.FORWARD else found.get_course_display()
     return {
         "migration": found,
         "state": found.standing,
-        "doing": "" if found.is_finished else course or found.step.title,
+        "doing": "" if found.is_finished else _doing(found),
         "tab": tab,
         # A draft is acted on in the wizard.
         "buttons": [] if found.is_draft else buttons(found, allowed=allowed_in(request, found)),
@@ -70,6 +69,11 @@ def frame(request: HttpRequest, found: Migration, tab: str) -> dict[str, Any]:
         # What a click on this page answers.
         "shown": shown(found),
     }
+
+
+def _doing(found: Migration) -> str:
+    """The step, or the way back, that it is at."""
+    return found.step.title if found.course == Course.FORWARD else found.get_course_display()
 
 
 def shouts(found: Migration) -> bool:
@@ -84,6 +88,7 @@ def _progress(found: Migration) -> dict[str, Any]:
     return {
         "phases": phases(found),
         "claims": claims,
+        "stands": stands(found),
         "moving": any(progress for _, progress in claims),
         "course_runs": [(_COURSES.get(run.step, run.step), run) for run in courses],
         "poll_s": seconds,
@@ -93,6 +98,20 @@ def _progress(found: Migration) -> dict[str, Any]:
         # Each change is an event before it is made and one after; the second says enough.
         "recent": events_of(found).exclude(note="intended")[:6],
     }
+
+
+def stands(found: Migration) -> str:
+    """What it means that nothing goes on; empty while something does. What the last act said is old by then."""
+    if found.state == State.PAUSED:
+        means = "Nothing more is done until somebody resumes it; a copy Job that runs goes on to its end."
+        return (
+            f"{means} The application stays down: a pause does not end the outage."
+            if found.is_down
+            else means
+        )
+    if found.state == State.FAILED and found.problem:
+        return f"It stopped at {_doing(found)}, and nothing goes on until somebody decides: what happened, what is safe and what to do next is below."
+    return ""
 
 
 def worker_silent_s(found: Migration) -> float | None:
