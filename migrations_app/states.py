@@ -168,6 +168,20 @@ class StepState(models.TextChoices):
         }[self.value]
 
 
+@dataclass(frozen=True)
+class StepEnd:
+    """What an ended migration says of a step that did not come to its own end. `value` is the state that pages treat it as."""
+
+    value: str
+    label: str
+    tone: str
+    icon: str
+
+
+STOPPED = StepEnd("skipped", "Stopped", "attention", "dash")
+NOT_REACHED = StepEnd("pending", "Not reached", "neutral", "circle")
+
+
 class IntentState(models.TextChoices):
     """Where one change to the cluster or to Git stands. `intended` without an answer is looked at again, never assumed."""
 

@@ -26,6 +26,7 @@ urlpatterns = [
     path("migrations/<slug:reference>/confirm-test/", acting.confirm_test, name="migration-confirm-test"),
     path("migrations/<slug:reference>/sign-off/", signing.sign_off, name="sign-off"),
     path("migrations/<slug:reference>/sign-off/decide/", signing.decide, name="sign-off-decide"),
+    path("migrations/<slug:reference>/sign-off/answer/", signing.answer, name="sign-off-answer"),
     path("migrations/<slug:reference>/sign-off/ask-again/", signing.ask_again, name="sign-off-ask-again"),
     path(
         "migrations/<slug:reference>/sign-off/break-glass/", signing.break_glass, name="sign-off-break-glass"

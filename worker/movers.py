@@ -269,7 +269,9 @@ def remove_others(context: Context, keep: set[str]) -> Again | None:
 def _waiting_for_pods(jobs: list[JobStatus], pods: list[Pod], which: str) -> Again:
     """A pod whose Job was deleted without it is nobody's: it stays for ever, and is named."""
     orphans = [pod for pod in pods if not jobs and pod.finished and not pod.deleting]
-    said = f"Waiting for {len(pods)} mover pods{which} to be gone."
+    # The pods of a Job may be gone before it is.
+    number, kind = (len(pods), "pod") if pods else (len(jobs), "Job")
+    said = f"Waiting for {number} mover {kind}{'' if number == 1 else 's'}{which} to be gone."
     if orphans:
         names = " ".join(pod.name for pod in orphans)
         said += f" Their Job is gone already, so delete them: kubectl delete pod -n {orphans[0].namespace} {names}"

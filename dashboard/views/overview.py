@@ -18,7 +18,7 @@ from dashboard.queries import visible_gitops
 from dashboard.states import AT_RISK, RunState
 from dashboard.views.parts import render_part
 from dashboard.views.validation import what_was_found
-from migrations_app.models import Migration
+from migrations_app.models import Migration, SignOffRequest
 from migrations_app.models.migration import NEEDS_SOMEBODY
 from migrations_app.states import FINISHED, TICKING, State
 from migrations_app.views import live
@@ -95,6 +95,7 @@ def _worker_silent_s(moves: QuerySet[Migration]) -> float | None:
 def _waiting(request: HttpRequest, migration: Migration) -> dict[str, Any]:
     """A migration that needs a person, whether it is this one, and the page where they act."""
     permission = migration.waiting_permission or "migrations.edit"
+    may_act = can(request.user, permission, namespace=migration.namespaces)
     label, url = "Open it", migration.get_absolute_url()
     if migration.state == State.READY and migration.stopped_by_checks:
         label, url = "See the checks", reverse("wizard-checks", args=[migration.reference])
@@ -102,6 +103,11 @@ def _waiting(request: HttpRequest, migration: Migration) -> dict[str, Any]:
         label, url = "Review and start", reverse("wizard-review", args=[migration.reference])
     elif migration.state == State.WAITING and migration.current_step == "sign-off":
         label, url = "Open the sign-off", reverse("sign-off", args=[migration.reference])
+        # An operator is awaited where an approver asked; the approvers may still decide.
+        open_requests = migration.sign_off_requests.filter(state=SignOffRequest.State.OPEN)
+        if permission != "signoff.give" and open_requests.exists():
+            label = "Answer it" if may_act else label
+            may_act = may_act or can(request.user, "signoff.give", namespace=migration.namespaces)
     elif migration.state == State.WAITING and migration.current_step == "test":
         label = "Confirm the test"
     elif migration.state == State.FAILED:
@@ -110,7 +116,7 @@ def _waiting(request: HttpRequest, migration: Migration) -> dict[str, Any]:
         "migration": migration,
         "stopped": migration.state in _STOPPED,
         "says": _says(migration),
-        "may_act": can(request.user, permission, namespace=migration.namespaces),
+        "may_act": may_act,
         "label": label,
         "url": url,
     }
@@ -127,7 +133,8 @@ def _says(migration: Migration) -> str:
         if stops:
             return f"It cannot be started: {', '.join(stops)}."
         return "The plan is ready to be reviewed and started."
-    return f"{migration.state_value.label} at {migration.step.title}."
+    at = f"{migration.state_value.label} at {migration.step.title}."
+    return f"{at} The application is down." if migration.is_down else at
 
 
 def _copying(migration: Migration) -> list[tuple[str, dict[str, Any]]]:

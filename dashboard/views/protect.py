@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.access import needs
 from accounts.permissions import can, visible, why_not
 from dashboard import protecting
-from dashboard.models import Claim, ProtectionChange
+from dashboard.models import Claim, GitRepository, ProtectionChange
 from dashboard.protecting_states import WITHDRAWABLE, ChangeState, How
 from dashboard.states import Answer, PushPolicy
 from migrations_app.views.live import overdue_s
@@ -20,10 +20,6 @@ from migrations_app.views.shared import attempt, person
 # How soon the page looks again: quick while the worker is at it, slow while a person is awaited.
 BUSY_POLL_S, SLOW_POLL_S = 1, 5
 _BUSY = frozenset({ChangeState.REQUESTED, ChangeState.APPROVED, ChangeState.MERGED})
-_WAY_WORDS = {
-    PushPolicy.DIRECT: "Commit it to the branch",
-    PushPolicy.BRANCH: "Push a branch for review",
-}
 
 
 def visible_changes(request: HttpRequest) -> QuerySet[ProtectionChange]:
@@ -65,7 +61,7 @@ def change(request: HttpRequest, reference: str) -> HttpResponse:
         "state": state,
         "how": How(found.how),
         "steps": steps_of(found),
-        "ways": [(way.value, _WAY_WORDS[way]) for way in protecting.ways_for(found)],
+        "ways": [(way.value, _words(found, way)) for way in protecting.ways_for(found)],
         "probe_answer": Answer(found.probe["answer"]) if found.probe else None,
         "may_edit": may,
         "why_not": "" if may else why_not(protecting.PERMISSION, found.namespace),
@@ -76,6 +72,14 @@ def change(request: HttpRequest, reference: str) -> HttpResponse:
         "apply_command": f"git apply {found.reference}.patch",
     }
     return render(request, "dashboard/_protect.html" if partial else "dashboard/protect.html", context)
+
+
+def _words(found: ProtectionChange, way: PushPolicy) -> str:
+    """What the button of this way says: a commit names the branch that it goes to."""
+    if way != PushPolicy.DIRECT:
+        return "Push a branch for review"
+    rows = GitRepository.objects.filter(cluster_id=found.cluster_id, name=found.repository_name)
+    return f"Commit it to {rows.values_list('branch', flat=True).first() or 'the branch'}"
 
 
 def steps_of(found: ProtectionChange) -> list[tuple[str, str]]:

@@ -10,11 +10,12 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.permissions import check
 from audit.trail import Actor, record
-from migrations_app.actions.notifying import notify
+from migrations_app.actions.notifying import notify, notify_of_wait
 from migrations_app.doorbell import ring
 from migrations_app.models import Decision, Migration, Notification, SignOffRequest
 from migrations_app.models.evidence import digest_of
 from migrations_app.problems import Refused
+from migrations_app.rules import questions
 from migrations_app.rules import signoff as rules
 from migrations_app.states import State
 
@@ -23,10 +24,11 @@ Live = SignOffRequest.State
 NOTICED = Actor.system("web")
 
 
-def open_request(migration: Migration, *, actor: Actor, asked_by: str = "") -> SignOffRequest:
+def open_request(migration: Migration, *, actor: Actor, asked_by: str = "", note: str = "") -> SignOffRequest:
     """The live request, or a new one that covers what is there now. Called by the engine at the gate.
 
-    `asked_by` names who asked again after a rejection: they are the requester then, and cannot answer themselves.
+    `asked_by` names who asked again after a rejection: they are the requester then, and cannot decide themselves. `note` is
+    what they tell the approver.
     """
     with transaction.atomic():
         Migration.objects.select_for_update(no_key=True).get(pk=migration.pk)
@@ -48,10 +50,12 @@ def open_request(migration: Migration, *, actor: Actor, asked_by: str = "") -> S
             actor,
             "signoff.request",
             after={
+                "request": request.pk,
                 "covers_digest": request.covers_digest,
                 "approvals_needed": request.approvals_needed,
                 "expires_at": request.expires_at,
             },
+            note=note,
         )
         return request
 
@@ -113,8 +117,29 @@ def break_glass(*, by: User, request: SignOffRequest, reason: str, covers_digest
     raise _is_void(void)
 
 
-def ask_again(*, by: User, migration: Migration) -> SignOffRequest:
-    """A new request after a rejection, by somebody who may edit the migration."""
+def answer(*, by: User, request: SignOffRequest, question: int, text: str) -> None:
+    """Answers the questions up to `question`, the newest that was seen. The request stays open; the trail has the answer."""
+    if not text.strip():
+        raise Refused("Write an answer.", next="Nothing was sent.")
+    with transaction.atomic():
+        locked = _lock(request)
+        if locked.state != Live.OPEN:
+            raise Refused(f"The request is no longer open: {locked.get_state_display().lower()}.")
+        if question not in [each.pk for each in questions.unanswered(locked)]:
+            raise Refused("This question was answered meanwhile.", next="Look at the answer first.")
+        _record(
+            locked,
+            Actor.of(by),
+            "signoff.answer",
+            after={"request": locked.pk, "question": question, "covers_digest": locked.covers_digest},
+            note=text.strip(),
+        )
+        _notify(locked, f"{by.get_username()} answers: {text.strip()}")
+        _look_now(locked)
+
+
+def ask_again(*, by: User, migration: Migration, note: str = "") -> SignOffRequest:
+    """A new request after a rejection, by somebody who may edit the migration; `note` says what changed since."""
     with transaction.atomic():
         current = Migration.objects.select_for_update(no_key=True).get(pk=migration.pk)
         last = current.sign_off_requests.order_by("-id").first()
@@ -123,7 +148,8 @@ def ask_again(*, by: User, migration: Migration) -> SignOffRequest:
         if current.state not in {State.RUNNING, State.WAITING}:
             raise Refused(f"The gate is closed: {current.state_value.label.lower()}.")
         _void(last, "Rejected; asked again.", Actor.of(by))
-        return open_request(current, actor=Actor.of(by), asked_by=by.get_username())
+        name = by.get_username()
+        return open_request(current, actor=Actor.of(by), asked_by=name, note=note.strip())
 
 
 def withdraw_live(migration: Migration, reason: str, *, actor: Actor) -> None:
@@ -193,8 +219,15 @@ def _save_decision(request: SignOffRequest, by: User, kind: Decision.Kind, text:
         after={"state": str(state), "covers_digest": request.covers_digest},
         note=text.strip(),
     )
+    if kind == Decision.Kind.ASK:
+        _notify(request, f"{by.get_username()} asks: {text.strip()}")
     _look_now(request)
     return decision
+
+
+def _notify(request: SignOffRequest, words: str) -> None:
+    """Tells of a question or an answer: the migration keeps its state, which would tell people."""
+    notify_of_wait(request.migration, words)
 
 
 def _look_now(request: SignOffRequest) -> None:

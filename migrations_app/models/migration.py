@@ -216,6 +216,13 @@ class Migration(models.Model):
         return str(self.get_release_path_display())
 
     @property
+    def kept_text(self) -> str:
+        """How long the source is kept, and with it Undo: the days are the least, a person ends it."""
+        days = self.retention_days
+        least = f"{days} day{'' if days == 1 else 's'} after the release" if days else "at once"
+        return f"until it is purged, which is possible {least}"
+
+    @property
     def is_down(self) -> bool:
         """True from the first scaling to zero until the application runs again, wherever that is."""
         return self.outage_began_at is not None and self.outage_ended_at is None

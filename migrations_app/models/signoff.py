@@ -47,6 +47,12 @@ class SignOffRequest(models.Model):
         return f"sign-off {self.pk} of {self.migration_id}: {self.state}"
 
     @property
+    def label(self) -> str:
+        """Its state in words; what was rejected stays so when it is asked again."""
+        rejected = self.state == self.State.VOID and self.decisions.filter(kind="reject").exists()
+        return "Rejected" if rejected else self.State(self.state).label
+
+    @property
     def tone(self) -> str:
         return {
             "open": "attention",

@@ -127,6 +127,12 @@ def check_confirm_test(migration: Migration) -> None:
         )
 
 
+# These have a page of their own that shows what they will do, and hold only for the very version that was shown.
+SHOWN_FIRST = frozenset({"abort", "roll-back", "undo", "purge", "close"})
+# They come and go with what is asked; the others keep their place while the page follows.
+_GOES_ON = frozenset({"continue", "resume", "retry"})
+
+
 @dataclass(frozen=True)
 class Button:
     """One action on the page of a migration. Templates compute nothing."""
@@ -140,6 +146,14 @@ class Button:
     reason: str = ""
     # Only what cannot be undone asks for a name to be typed.
     type_to_confirm: str = ""
+
+    @property
+    def shown_first(self) -> bool:
+        return self.verb in SHOWN_FIRST
+
+    @property
+    def goes_on(self) -> bool:
+        return self.verb in _GOES_ON
 
 
 _BUTTONS: tuple[tuple[Button, Callable[[Migration], None]], ...] = (
@@ -169,7 +183,10 @@ _BUTTONS: tuple[tuple[Button, Callable[[Migration], None]], ...] = (
     ),
     (
         Button(
-            "pause", "Pause", "migrations.edit", "Stops after the current act. A running copy Job goes on."
+            "pause",
+            "Pause",
+            "migrations.edit",
+            "Stops after the current act. A running copy Job goes on, and so does an outage.",
         ),
         check_pause,
     ),
@@ -216,7 +233,7 @@ _BUTTONS: tuple[tuple[Button, Callable[[Migration], None]], ...] = (
 )
 
 # Shown only while they mean something; the others are shown disabled, with the reason.
-_ONLY_WHEN_POSSIBLE = frozenset({"continue", "resume", "retry", "close"})
+_ONLY_WHEN_POSSIBLE = _GOES_ON | {"close"}
 _AFTER_RELEASE = frozenset({"undo", "purge"})
 
 

@@ -13,7 +13,7 @@ from migrations_app.actions import gates, running
 from migrations_app.models import Migration
 from migrations_app.problems import Stale
 from migrations_app.rules.going_back import abort_plan, close_plan, purge_plan, roll_back_plan, undo_plan
-from migrations_app.rules.possible import button
+from migrations_app.rules.possible import SHOWN_FIRST, button
 from migrations_app.rules.shown import shown
 from migrations_app.views import live
 from migrations_app.views.shared import allowed_in, attempt, check_edit, load, person, see_other, typed
@@ -41,8 +41,6 @@ _DONE = {
     "purge": "The source volumes are being deleted.",
     "close": "It is closed.",
 }
-# These show what they will do before they do it, and hold only for the very version that was shown.
-_SHOWN_FIRST = {"abort", "roll-back", "undo", "purge", "close"}
 # It only ever stops: whatever goes on by now, stopping it is what was meant.
 _AT_ANY_TIME = {"pause"}
 _TYPED = {"purge", "close"}
@@ -57,7 +55,7 @@ def act(request: HttpRequest, reference: str, verb: str) -> HttpResponse:
     migration = load(request, reference)
     check_edit(request, migration, _PERMISSION.get(verb, "migrations.edit"))
     if request.method != "POST":
-        if verb in _SHOWN_FIRST:
+        if verb in SHOWN_FIRST:
             return _confirm(request, migration, verb)
         return see_other("migration", reference)
     arguments: dict[str, Any] = {"by": person(request), "migration": migration}
@@ -77,7 +75,7 @@ def act(request: HttpRequest, reference: str, verb: str) -> HttpResponse:
 
     if attempt(request, action, done=_DONE[verb]):
         return see_other("migration", reference)
-    if verb in _SHOWN_FIRST:
+    if verb in SHOWN_FIRST:
         reason = arguments.get("reason", "")
         return _confirm(request, load(request, reference), verb, reason=reason, status=422)
     at_plan = verb == "continue" and migration.current_step == "plan"
@@ -86,9 +84,9 @@ def act(request: HttpRequest, reference: str, verb: str) -> HttpResponse:
 
 def _check_seen(request: HttpRequest, current: Migration, verb: str) -> None:
     """Raises `Stale` where the click answers a page that showed something else."""
-    if verb in _SHOWN_FIRST and request.POST.get("version", "") != str(current.version):
+    if verb in SHOWN_FIRST and request.POST.get("version", "") != str(current.version):
         raise Stale
-    if verb not in _SHOWN_FIRST | _AT_ANY_TIME and request.POST.get("shown", "") != shown(current):
+    if verb not in SHOWN_FIRST | _AT_ANY_TIME and request.POST.get("shown", "") != shown(current):
         raise Stale
 
 

@@ -5,9 +5,11 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from accounts.access import needs
+from migrations_app.rules.questions import conversation
 from migrations_app.views import live
 from migrations_app.views.proofs import proofs
 from migrations_app.views.shared import load
+from migrations_app.views.turns import turns
 
 # More than a page can hold; the page says when it leaves any out.
 STORY_EVENTS = 5000
@@ -25,7 +27,8 @@ def story(request: HttpRequest, reference: str) -> HttpResponse:
         "phases": live.phases(migration),
         "events": shown[:STORY_EVENTS],
         "events_left_out": events.count() - STORY_EVENTS if len(shown) > STORY_EVENTS else 0,
-        "requests": migration.sign_off_requests.prefetch_related("decisions"),
+        "turns": turns(migration),
+        "requests": [(asked, conversation(asked)) for asked in migration.sign_off_requests.all()],
         "intents": migration.intents.order_by("id"),
         "evidence": migration.evidence.select_related("transfer").order_by("id"),
         **live.plan_context(migration),

@@ -21,10 +21,11 @@ from migrations_app import procedure
 from migrations_app.models import Course, LogLine, Migration, StepRun
 from migrations_app.rules.possible import buttons
 from migrations_app.rules.shown import shown
-from migrations_app.states import State, StepState, Verdict
+from migrations_app.states import NOT_REACHED, STOPPED, State, StepState, Verdict
 from migrations_app.views import loglines
 from migrations_app.views.proofs import proofs
 from migrations_app.views.shared import allowed_in, load
+from migrations_app.views.turns import turns
 
 # Longer than this without a word from a mover, and the page says so.
 SILENT = timedelta(seconds=15)
@@ -33,7 +34,6 @@ BUSY_POLL_S, SLOW_POLL_S = 1, 5
 LOG_LINES = 400
 # A line may be as long as a mover likes; the download has all of it.
 LINE_CHARACTERS = 4000
-_COURSES = dict(Course.choices)
 
 
 @needs("migrations.view")
@@ -57,11 +57,10 @@ def show(
 
 def frame(request: HttpRequest, found: Migration, tab: str) -> dict[str, Any]:
     """What every tab shows around itself."""
-    course = "" if found.course == Course.FORWARD else found.get_course_display()
     return {
         "migration": found,
         "state": found.standing,
-        "doing": "" if found.is_finished else course or found.step.title,
+        "doing": "" if found.is_finished else _doing(found),
         "tab": tab,
         # A draft is acted on in the wizard.
         "buttons": [] if found.is_draft else buttons(found, allowed=allowed_in(request, found)),
@@ -72,6 +71,11 @@ def frame(request: HttpRequest, found: Migration, tab: str) -> dict[str, Any]:
     }
 
 
+def _doing(found: Migration) -> str:
+    """The step, or the way back, that it is at."""
+    return found.step.title if found.course == Course.FORWARD else found.get_course_display()
+
+
 def shouts(found: Migration) -> bool:
     """Whether somebody approved alone: every page of the migration says so, for ever."""
     return found.sign_off_requests.filter(decisions__kind="break-glass").exists()
@@ -80,12 +84,12 @@ def shouts(found: Migration) -> bool:
 def _progress(found: Migration) -> dict[str, Any]:
     seconds = poll_s(found)
     claims = [(proof, progress_of(found, proof.transfer.progress)) for proof in proofs(found)]
-    courses = found.runs.exclude(step__in=procedure.KEYS).order_by("id")
     return {
         "phases": phases(found),
         "claims": claims,
+        "stands": stands(found),
         "moving": any(progress for _, progress in claims),
-        "course_runs": [(_COURSES.get(run.step, run.step), run) for run in courses],
+        "turns": turns(found),
         "poll_s": seconds,
         # Without JavaScript the whole page loads anew: only while something happens, and nobody could be typing.
         "refresh_s": 5 if seconds == BUSY_POLL_S else 0,
@@ -93,6 +97,20 @@ def _progress(found: Migration) -> dict[str, Any]:
         # Each change is an event before it is made and one after; the second says enough.
         "recent": events_of(found).exclude(note="intended")[:6],
     }
+
+
+def stands(found: Migration) -> str:
+    """What it means that nothing goes on; empty while something does. What the last act said is old by then."""
+    if found.state == State.PAUSED:
+        means = "Nothing more is done until somebody resumes it; a copy Job that runs goes on to its end."
+        return (
+            f"{means} The application stays down: a pause does not end the outage."
+            if found.is_down
+            else means
+        )
+    if found.state == State.FAILED and found.problem:
+        return f"It stopped at {_doing(found)}, and nothing goes on until somebody decides: what happened, what is safe and what to do next is below."
+    return ""
 
 
 def worker_silent_s(found: Migration) -> float | None:
@@ -129,9 +147,8 @@ def _step(found: Migration, step: procedure.Step, run: StepRun | None) -> dict[s
     ahead = procedure.is_before(found.current_step, step.key)
     state = StepState.PENDING if run is None or ahead else run.state_value
     current = found.current_step == step.key and not found.is_finished
-    if found.is_finished and state in {StepState.RUNNING, StepState.WAITING}:
-        # It was under way when the migration was turned round: what it waited for is not waited for any more.
-        run, state = None, StepState.SKIPPED
+    if found.is_finished:
+        return {"step": step, "current": False, **_ended(found, state, None if ahead else run)}
     if found.state in {State.PAUSED, State.ABORTED} and state == StepState.RUNNING:
         state = StepState.WAITING
     elif current and found.state == State.RUNNING and state == StepState.PENDING:
@@ -140,7 +157,29 @@ def _step(found: Migration, step: procedure.Step, run: StepRun | None) -> dict[s
         "step": step,
         "state": state,
         "run": None if ahead else run,
+        "note": "" if ahead or run is None else run.message,
         "current": current,
+    }
+
+
+def _ended(found: Migration, state: StepState, run: StepRun | None) -> dict[str, Any]:
+    """A step of a migration that has ended: what was under way is not waited for any more, and what never began is not to come."""
+    if run is None or state == StepState.PENDING:
+        return {"state": NOT_REACHED, "run": None, "note": ""}
+    if state not in {StepState.RUNNING, StepState.WAITING}:
+        return {"state": state, "run": run, "note": run.message}
+    ways = found.runs.exclude(step__in=procedure.KEYS).filter(pk__gt=run.pk).order_by("pk")
+    turned = ways.values_list("started_at", flat=True).first()
+    # Not saved: only so that it does not seem to last until today.
+    run.finished_at = run.finished_at or turned or found.finished_at or found.changed_at
+    if run.step == "retain" and found.state == State.COMPLETED and not found.problem:
+        return {"state": StepState.DONE, "run": run, "note": "The source was kept until the purge."}
+    failed = found.runs.filter(step=run.step, state=StepState.FAILED, pk__lt=run.pk).last()
+    earlier = f" Attempt {failed.attempt} failed: {failed.message}" if failed else ""
+    return {
+        "state": STOPPED,
+        "run": run,
+        "note": f"It was under way when the migration was turned round.{earlier}",
     }
 
 

@@ -16,6 +16,7 @@ from dashboard.models import Claim
 from migrations_app.actions import signing
 from migrations_app.models import Decision, Migration, SignOffRequest
 from migrations_app.problems import Refused
+from migrations_app.rules import questions
 from migrations_app.rules import signoff as rules
 from migrations_app.views import live
 from migrations_app.views.proofs import proofs
@@ -29,13 +30,24 @@ def sign_off(request: HttpRequest, reference: str) -> HttpResponse:
 
 
 def _show(
-    request: HttpRequest, migration: Migration, *, text: str = "", reason: str = "", status: int = 200
+    request: HttpRequest,
+    migration: Migration,
+    *,
+    text: str = "",
+    answer: str = "",
+    note: str = "",
+    reason: str = "",
+    status: int = 200,
 ) -> HttpResponse:
-    """The page; `text` is what was typed into a decision that was refused, `reason` into a break-glass that was."""
+    """The page, with what was typed and refused: `text` into a decision, `answer` to a question, `note` to ask again, `reason` to break glass."""
     asked = migration.sign_off_requests.order_by("-id").first()
     context = {
         "text": text,
+        "answer": answer,
+        "note": note,
         "reason": reason,
+        "said": questions.conversation(asked) if asked else [],
+        "questions": questions.unanswered(asked) if asked and asked.state == "open" else [],
         **live.frame(request, migration, "sign-off"),
         "asked": asked,
         "earlier": migration.sign_off_requests.order_by("-id")[1:],
@@ -141,15 +153,38 @@ def decide(request: HttpRequest, reference: str) -> HttpResponse:
 
 @needs("migrations.edit")
 @require_POST
+def answer(request: HttpRequest, reference: str) -> HttpResponse:
+    migration = load(request, reference)
+    check_edit(request, migration)
+    text = typed(request, "answer", 4000)
+    asked = migration.sign_off_requests.filter(pk=_number(request.POST.get("request", ""))).first()
+
+    def action() -> None:
+        if asked is None:
+            raise Refused(
+                "The form does not fit this migration. Nothing was sent.", next="Open the page again."
+            )
+        question = _number(request.POST.get("question", ""))
+        signing.answer(by=person(request), request=asked, question=question, text=text)
+
+    if attempt(request, action, done="Your answer is recorded. The approver sees it here."):
+        return see_other("sign-off", reference)
+    return _show(request, load(request, reference), answer=text, status=422)
+
+
+@needs("migrations.edit")
+@require_POST
 def ask_again(request: HttpRequest, reference: str) -> HttpResponse:
     migration = load(request, reference)
     check_edit(request, migration)
-    attempt(
-        request,
-        lambda: signing.ask_again(by=person(request), migration=migration),
-        done="A new request is open.",
-    )
-    return see_other("sign-off", reference)
+    note = typed(request, "note", 4000)
+
+    def action() -> None:
+        signing.ask_again(by=person(request), migration=migration, note=note)
+
+    if attempt(request, action, done="A new request is open."):
+        return see_other("sign-off", reference)
+    return _show(request, load(request, reference), note=note, status=422)
 
 
 @needs("breakglass.use")

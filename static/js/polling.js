@@ -63,6 +63,17 @@
   document.addEventListener("htmx:afterSettle", announce);
   announce();
 
+  // "Undo begins." is over as soon as the migration stands elsewhere. Its place stays: no button moves under a pointer.
+  function stood() {
+    var at = document.querySelector("[data-shown]");
+    return at && at.dataset.shown;
+  }
+  var first = stood();
+  document.addEventListener("htmx:afterSettle", function () {
+    if (stood() === first) return;
+    document.querySelectorAll("[data-passing]").forEach(function (each) { each.classList.add("notice--past"); });
+  });
+
   // "9 s ago" grows while the page stands still, so that an old page cannot look fresh.
   function words(seconds) {
     var parts = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]], shown = [], left = 2;

@@ -140,7 +140,7 @@ def test_an_unprotected_claim_is_found_protected_through_git_probed_and_moved(
     assert not in_git(stack, PRUNE, "apps/letters"), "nothing is pushed before it was reviewed"
     assert Axe().run(page).response["violations"] == []
 
-    operator.press("Commit it to the branch")
+    operator.press("Commit it to main")
     operator.wait_for("Applied")
     expect(page.locator("#probe")).to_contain_text("Denied by prevent-protected-pvc-deletion")
     assert in_git(stack, f"{PRUNE}: disabled", "apps/letters")

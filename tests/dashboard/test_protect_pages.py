@@ -82,7 +82,7 @@ def test_an_operator_asks_reviews_and_approves(cluster: Cluster) -> None:
     page = browser.get(change.get_absolute_url()).content.decode()
     assert "+c: d" in page
     assert "Push a branch for review" in page
-    assert "Commit it to the branch" not in page, "the repository's policy is to push branches"
+    assert "Commit it to" not in page, "the repository's policy is to push branches"
     assert "effect" in page
     browser.post(f"{change.get_absolute_url()}push/", {"way": "branch", "effect": "of another page"})
     change.refresh_from_db()
@@ -230,3 +230,15 @@ def test_both_claims_of_a_move_within_a_namespace_are_held(cluster: Cluster) -> 
         assert held == (name != "other"), name
         browser.post(f"/claims/production/media/{name}/protect/", {"how": "auto"}, follow=True)
         assert ProtectionChange.objects.filter(name=name).exists() != held, name
+
+
+def test_a_commit_names_the_branch_that_it_goes_to(cluster: Cluster) -> None:
+    a_claim(cluster)
+    browser = signed_in("operator")
+    browser.post("/claims/production/media/data/protect/", {"how": "auto"})
+    ProtectionChange.objects.update(
+        state=ChangeState.READY, diff=DIFF, effect="e" * 64, repository_name="fleet"
+    )
+    GitRepository.objects.update(push_policy="direct", branch="release/east")
+    page = browser.get(ProtectionChange.objects.get().get_absolute_url()).content.decode()
+    assert "Commit it to release/east" in page

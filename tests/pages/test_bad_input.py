@@ -134,6 +134,7 @@ def test_a_wrong_method_is_405(operator: Client) -> None:
         f"{base}/draft/start/",
         f"{base}/draft/discard/",
         f"{base}/confirm-test/",
+        f"{base}/sign-off/answer/",
         f"{base}/sign-off/ask-again/",
     ):
         assert operator.get(path).status_code == 405, path

@@ -268,6 +268,17 @@ def question() -> Action:
     return decide(Decision.Kind.ASK)
 
 
+@case("migrations_app.actions.signing.answer")
+def answer() -> Action:
+    request = asked(at_sign_off(person("operator")))
+    ask = Decision.Kind.ASK
+    question = signing.decide(
+        by=person("approver"), request=request, kind=ask, text="Why?", covers_digest=request.covers_digest
+    )
+    operator = User.objects.get(username="operator")
+    return lambda: signing.answer(by=operator, request=request, question=question.pk, text="Because.")
+
+
 @case("migrations_app.actions.signing.break_glass")
 def break_glass() -> Action:
     request = asked(at_sign_off(person("operator")))

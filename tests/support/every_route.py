@@ -51,7 +51,8 @@ class World:
         made["ready"] = at_sign_off(
             world.operator, state=State.READY, current_step="plan", started_at=None, plan=PLAN
         )
-        made["rejected"] = _rejected(world.operator)
+        made["rejected"] = _answered(world.operator, Decision.Kind.REJECT, "strict")
+        made["asked"] = _answered(world.operator, Decision.Kind.ASK, "curious")
         world._add_people()
         world._add_dashboard()
         world._add_migrations(made)
@@ -102,12 +103,13 @@ class World:
         about = {
             "migration-confirm-test": ["test"],
             "sign-off-ask-again": ["rejected"],
+            "sign-off-answer": ["asked"],
             "wizard-review": ["ready"],
             "wizard-start": ["ready"],
             "migration": ["sign-off", "test", "running", "failed", "retained", "rejected"],
             "migration-logs": ["running", "sign-off"],
             "migration-evidence": ["failed", "sign-off"],
-            "sign-off": ["sign-off", "rejected"],
+            "sign-off": ["sign-off", "rejected", "asked"],
         }
         for name, route in ROUTES.items():
             if [argument for argument, _ in route.arguments] == ["reference"] and name not in self.addresses:
@@ -131,13 +133,13 @@ class World:
                     yield ROUTES[name], address
 
 
-def _rejected(operator: User) -> Migration:
+def _answered(operator: User, kind: Decision.Kind, by: str) -> Migration:
     migration = at_sign_off(operator, plan=PLAN)
     request = asked(migration)
     signing.decide(
-        by=person("approver", name="strict"),
+        by=person("approver", name=by),
         request=request,
-        kind=Decision.Kind.REJECT,
+        kind=kind,
         text="The newest album is missing.",
         covers_digest=request.covers_digest,
     )

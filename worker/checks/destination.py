@@ -6,6 +6,7 @@ from cluster import errors
 from worker import manifests
 from worker.checks.check import Check, passed, stop, warn
 from worker.context import Context
+from worker.quantities import quantity
 
 
 def namespace(context: Context) -> Iterable[Check]:
@@ -52,7 +53,7 @@ def sizes(context: Context) -> Iterable[Check]:
         stop(
             "destination-size",
             title,
-            f"{t.destination_name} would have {t.destination_bytes} bytes, {t.source_name} has {t.source_bytes}.",
+            f"{t.destination_name} would have {quantity(t.destination_bytes)}, {t.source_name} has {quantity(t.source_bytes)}.",
             "Choose a size of at least the source's.",
         )
         for t in context.transfers

@@ -15,8 +15,14 @@ def approver(context: Context) -> Iterable[Check]:
         yield warn(
             "approver",
             title,
-            f"{needed} approval(s) are needed, {len(people)} people could give one.",
+            f"{needed} approval{' is' if needed == 1 else 's are'} needed, {_people(len(people))} could give one.",
             "An admin grants the role approver on the People page. The data can be moved meanwhile; the source stays.",
         )
     else:
-        yield passed("approver", title, f"{len(people)} people can, {needed} have to.")
+        yield passed(
+            "approver", title, f"{_people(len(people))} can, {needed} {'has' if needed == 1 else 'have'} to."
+        )
+
+
+def _people(number: int) -> str:
+    return "1 person" if number == 1 else f"{number} people" if number else "nobody"

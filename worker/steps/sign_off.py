@@ -2,6 +2,7 @@
 
 from migrations_app.actions import signing
 from migrations_app.models import SignOffRequest
+from migrations_app.rules.questions import asks, unanswered
 from migrations_app.rules.signoff import eligible, why_void
 from worker import health, stillness
 from worker.context import WORKER, Context
@@ -33,6 +34,9 @@ def tick(context: Context) -> Outcome:
     if request.state == Live.REJECTED:
         decision = request.decisions.filter(kind="reject").latest("at")
         return Wait(f"{decision.by_name} rejected it: {decision.text}", "migrations.edit", after_s=15)
+    questions = unanswered(request)
+    if questions:
+        return Wait(asks(questions), "migrations.edit", after_s=15)
     people = [user.get_username() for user in eligible(context.migration)]
     who = (
         f"Who may: {', '.join(people[:5])}."
