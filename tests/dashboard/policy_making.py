@@ -12,6 +12,12 @@ from dashboard.protection import assess
 from dashboard.states import Protection
 from tests.dashboard import making as make
 
+GOOD, PART, BAD, UNSURE = (
+    Protection.PROTECTED,
+    Protection.PARTIAL,
+    Protection.UNPROTECTED,
+    Protection.UNKNOWN,
+)
 KEY = "kustomize.toolkit.fluxcd.io/prune"
 GROUP = "admissionregistration.k8s.io"
 POLICY = Resource(GROUP, "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies", False)

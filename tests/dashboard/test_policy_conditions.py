@@ -4,26 +4,23 @@ from typing import Any
 
 import pytest
 
-from dashboard.states import Protection
 from tests.dashboard import making as make
 from tests.dashboard.policy_making import (
     ANNOTATION,
+    BAD,
     CLAIMS,
+    GOOD,
     IS_DISABLED,
     KEY,
+    PART,
     PROTECTS,
+    UNSURE,
     denying,
     kyverno,
     native,
     state,
 )
 
-GOOD, PART, BAD, UNSURE = (
-    Protection.PROTECTED,
-    Protection.PARTIAL,
-    Protection.UNPROTECTED,
-    Protection.UNKNOWN,
-)
 LABEL = ANNOTATION.replace("annotations", "labels")
 PATTERN = {"metadata": {"annotations": {KEY: "disabled"}}}
 

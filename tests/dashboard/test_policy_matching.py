@@ -10,25 +10,22 @@ from cluster import decode_policies
 from cluster.decode_policies import WebhooksW
 from cluster.kinds import Resource
 from dashboard.protection import assess
-from dashboard.states import Protection
 from tests.dashboard import making as make
 from tests.dashboard.policy_making import (
+    BAD,
     CLAIM,
     CLAIMS,
     CLAIMS_DELETED,
+    GOOD,
     KEY,
+    PART,
+    UNSURE,
     kyverno,
     kyverno_policy,
     native,
     state,
 )
 
-GOOD, PART, BAD, UNSURE = (
-    Protection.PROTECTED,
-    Protection.PARTIAL,
-    Protection.UNPROTECTED,
-    Protection.UNKNOWN,
-)
 POD = {"kinds": ["Pod"], "operations": ["DELETE"]}
 UPDATED = {"kinds": ["PersistentVolumeClaim"], "operations": ["UPDATE"]}
 

@@ -179,12 +179,7 @@ def test_git_that_holds_deploy_and_does_not_answer_keeps_nobody_down_before_flux
 ) -> None:
     app = make_git_app(shared, tmp_path)
     tree = picture(app.directory())
-    migration = shared.at(app.started(), "deploy")
-    until(
-        lambda: shared.tick(migration).intents.filter(key="deploy/git.push", state="done").exists(),
-        timeout_s=30,
-        what="the push",
-    )
+    migration = _pushed_at_deploy(app)
     # The worker dies at each act of the roll back, too.
     with git_away(app), deaths(monkeypatch, shared, Moment.BETWEEN):
         running.roll_back(by=shared.operator, migration=migration)
@@ -201,8 +196,7 @@ def test_git_that_holds_deploy_and_does_not_answer_keeps_nobody_down_before_flux
         migration = shared.until(migration, State.ROLLED_BACK, timeout_s=120)
     assert {"rollback/git.push", "roll-back/claim.remove"} <= {_prefix(key) for key in reaper.deaths}
     app.settle()
-    owners = [shared.adapter.get_kustomization("flux-system", name) for name in (app.source, app.destination)]
-    assert all(owner is not None and not owner.suspended for owner in owners)
+    assert _owners_run(app)
     assert shared.adapter.get_workload("Deployment", app.destination, "app") is None
     assert picture(app.directory()) == tree
 
@@ -212,12 +206,7 @@ def test_git_that_holdfast_may_not_change_any_more_keeps_nobody_down_before_flux
 ) -> None:
     app = make_git_app(shared, tmp_path)
     tree = picture(app.directory())
-    migration = shared.at(app.started(), "deploy")
-    until(
-        lambda: shared.tick(migration).intents.filter(key="deploy/git.push", state="done").exists(),
-        timeout_s=30,
-        what="the push",
-    )
+    migration = _pushed_at_deploy(app)
     GitRepository.objects.filter(source_name=f"fleet-{app.tag}").update(push_policy=PushPolicy.DOWNLOAD)
     running.roll_back(by=shared.operator, migration=migration)
     migration = shared.until(migration, State.FAILED)
@@ -231,9 +220,26 @@ def test_git_that_holdfast_may_not_change_any_more_keeps_nobody_down_before_flux
     running.retry(by=shared.operator, migration=migration)
     shared.until(migration, State.ROLLED_BACK, timeout_s=120)
     app.settle()
-    owners = [shared.adapter.get_kustomization("flux-system", name) for name in (app.source, app.destination)]
-    assert all(owner is not None and not owner.suspended for owner in owners)
+    assert _owners_run(app)
     assert picture(app.directory()) == tree
+
+
+def _pushed_at_deploy(app: GitApp) -> Migration:
+    """The Deploy change is in Git, and Flux has not applied it."""
+    migration = app.driver.at(app.started(), "deploy")
+    until(
+        lambda: app.driver.tick(migration).intents.filter(key="deploy/git.push", state="done").exists(),
+        timeout_s=30,
+        what="the push",
+    )
+    return migration
+
+
+def _owners_run(app: GitApp) -> bool:
+    """Neither Kustomization is suspended."""
+    names = (app.source, app.destination)
+    owners = [app.driver.adapter.get_kustomization("flux-system", name) for name in names]
+    return all(owner is not None and not owner.suspended for owner in owners)
 
 
 def _prefix(key: str) -> str:
