@@ -58,7 +58,7 @@ def act(request: HttpRequest, reference: str, verb: str) -> HttpResponse:
         if verb in SHOWN_FIRST:
             return _confirm(request, migration, verb)
         return see_other("migration", reference)
-    arguments: dict[str, Any] = {"by": person(request), "migration": migration}
+    arguments: dict[str, Any] = {"by": person(request)}
     if verb == "continue":
         arguments["plan_digest"] = typed(request, "plan_digest", 80)
     if verb in _TYPED:
@@ -71,7 +71,7 @@ def act(request: HttpRequest, reference: str, verb: str) -> HttpResponse:
             # The engine changes what a gate asks under this lock: what is compared here is what is answered.
             current = Migration.objects.select_for_update(no_key=True).get(pk=migration.pk)
             _check_seen(request, current, verb)
-            _ACTIONS[verb](**arguments)
+            _ACTIONS[verb](migration=current, **arguments)
 
     if attempt(request, action, done=_DONE[verb]):
         return see_other("migration", reference)
@@ -131,7 +131,7 @@ def confirm_test(request: HttpRequest, reference: str) -> HttpResponse:
             current = Migration.objects.select_for_update(no_key=True).get(pk=migration.pk)
             if request.POST.get("shown", "") != shown(current):
                 raise Stale
-            gates.confirm_test(by=person(request), migration=migration, note=note)
+            gates.confirm_test(by=person(request), migration=current, note=note)
 
     if attempt(request, action, done="The test is confirmed. A second person is asked to sign off."):
         return see_other("migration", reference)

@@ -30,9 +30,9 @@ class Turn:
 
 def turns(found: Migration) -> list[Turn]:
     """What people turned round, oldest first, each with the last attempt at it."""
-    runs = {run.step: run for run in found.runs.exclude(step__in=procedure.KEYS).order_by("id")}
-    if not runs and found.course == Course.FORWARD:
+    if found.course == Course.FORWARD:
         return []
+    runs = {run.step: run for run in found.runs.exclude(step__in=procedure.KEYS).order_by("id")}
     verbs = ("migration.fail", *_GOES_ON)
     events = Event.objects.filter(kind="migration", key=found.reference, verb__in=verbs).order_by("sequence")
     said, stopped_by = [], ""

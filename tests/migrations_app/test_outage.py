@@ -1,5 +1,7 @@
 """What the pages say of the outage: since when, for how long as a guess, and up to now while it lasts."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -49,6 +51,18 @@ class Refusing:
             raise self.error
 
 
+@contextmanager
+def quiescing(cluster: Refusing) -> Iterator[Context]:
+    """A migration at Quiesce whose application is one Deployment."""
+    made = at_sign_off(person("operator"), state=State.RUNNING, current_step="quiesce")
+    workload = {"kind": "Deployment", "namespace": "media", "name": "app", "replicas": 2}
+    made.transfers.update(facts={"workloads": [workload]})
+    with lease(made.pk) as migration:
+        assert migration is not None
+        run = migration.runs.create(step="quiesce", attempt=1)
+        yield Context(migration, run, cluster)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("error", "began"),
     [
@@ -59,13 +73,7 @@ class Refusing:
     ids=["refused", "no answer", "done"],
 )
 def test_an_outage_begins_with_a_scaling_that_may_have_happened(error: Exception | None, began: bool) -> None:
-    made = at_sign_off(person("operator"), state=State.RUNNING, current_step="quiesce")
-    workload = {"kind": "Deployment", "namespace": "media", "name": "app", "replicas": 2}
-    made.transfers.update(facts={"workloads": [workload]})
-    with lease(made.pk) as migration:
-        assert migration is not None
-        run = migration.runs.create(step="quiesce", attempt=1)
-        context = Context(migration, run, Refusing(error))  # type: ignore[arg-type]
+    with quiescing(Refusing(error)) as context:
         try:
             quiesce._scale_down(context)
         except (Invalid, Unavailable):
@@ -74,14 +82,8 @@ def test_an_outage_begins_with_a_scaling_that_may_have_happened(error: Exception
 
 
 def test_an_outage_that_began_is_not_forgotten_when_a_later_scaling_is_refused() -> None:
-    made = at_sign_off(person("operator"), state=State.RUNNING, current_step="quiesce")
-    workload = {"kind": "Deployment", "namespace": "media", "name": "app", "replicas": 2}
-    made.transfers.update(facts={"workloads": [workload]})
-    with lease(made.pk) as migration:
-        assert migration is not None
-        run = migration.runs.create(step="quiesce", attempt=1)
-        cluster = Refusing(None)
-        context = Context(migration, run, cluster)  # type: ignore[arg-type]
+    cluster = Refusing(None)
+    with quiescing(cluster) as context:
         quiesce._scale_down(context)
         began = Migration.objects.get().outage_began_at
         cluster.error = Invalid("It is refused.", safe="", next="", causes=())  # something had scaled it up
@@ -90,15 +92,24 @@ def test_an_outage_that_began_is_not_forgotten_when_a_later_scaling_is_refused()
     assert began is not None and Migration.objects.get().outage_began_at == began
 
 
+def test_an_outage_that_may_have_begun_and_did_not_is_none() -> None:
+    """No answer to the scaling, and when it is asked again it is refused: the application was never down."""
+    cluster = Refusing(LOST)
+    with quiescing(cluster) as context:
+        with pytest.raises(Unavailable):
+            quiesce._scale_down(context)
+        assert Migration.objects.get().is_down
+        cluster.error = Invalid("It is refused.", safe="", next="", causes=())
+        with pytest.raises(Invalid):
+            quiesce._scale_down(context)
+    assert not Migration.objects.get().is_down
+
+
 def test_what_somebody_scaled_up_is_another_change_when_it_is_scaled_down_again() -> None:
-    made = at_sign_off(person("operator"), state=State.RUNNING, current_step="quiesce")
-    workload = {"kind": "Deployment", "namespace": "media", "name": "app", "replicas": 2}
-    made.transfers.update(facts={"workloads": [workload]})
     first, again = "quiesce/scale/Deployment/media/app", "quiesce/scaled-again/Deployment/media/app/"
     cluster = Refusing(None)
-    with lease(made.pk) as migration:
-        assert migration is not None
-        context = Context(migration, migration.runs.create(step="quiesce", attempt=1), cluster)  # type: ignore[arg-type]
+    with quiescing(cluster) as context:
+        migration = context.migration
         said = quiesce._scale_down(context)
         assert isinstance(said, Again) and said.message == "Scaled Deployment app from 2 to 0."
         # A person scales it to 5: what is refused for certain, or gets no answer, is one change with what comes of it.
@@ -116,7 +127,7 @@ def test_what_somebody_scaled_up_is_another_change_when_it_is_scaled_down_again(
         ended = quiesce._finish(context)
     assert rows == [(first, 2, "done"), (f"{again}1", 5, "done"), (f"{again}2", 5, "done")]
     # Roll back reads the first one alone.
-    plan = [line for line in roll_back_plan(made) if line.startswith("Scale ")]
+    plan = [line for line in roll_back_plan(migration) if line.startswith("Scale ")]
     assert plan == ["Scale Deployment media/app back to 2, if it is still at 0."]
     assert ended == Done(
         "Nothing uses the source. Deployment media/app was scaled up by somebody meanwhile; it was scaled down again."

@@ -3,11 +3,13 @@
 import re
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from cluster.client import Cluster
+from gitops.errors import RepositoryUnavailable
 from gitops.repository import _message
 from migrations_app.models import GitMode, Migration
 from migrations_app.states import State
@@ -15,7 +17,7 @@ from tests.migrations_app.making import at_sign_off
 from tests.support.people import person
 from worker.context import Context
 from worker.courses import undo
-from worker.outcomes import Done
+from worker.outcomes import Done, Stop
 
 pytestmark = pytest.mark.django_db
 OWNER = {"kind": "Kustomization", "namespace": "flux-system", "name": "media"}
@@ -76,3 +78,28 @@ def test_the_way_on_fits_how_git_was_changed(fields: dict[str, Any], says: str, 
     _, said = ended(**fields)
     assert ("To declare them again" in said) is bool(says) and says in said
     assert ("take it out of photos first" in said) is starts
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_volume_that_is_lost_is_said_also_while_git_is_away(
+    monkeypatch: pytest.MonkeyPatch, is_there: bool
+) -> None:
+    """Otherwise nobody could close it as it is, and the claims would be held for as long as Git is away."""
+
+    def away(_: Context) -> None:
+        raise RepositoryUnavailable("No answer.")
+
+    migration = at_sign_off(person("operator"), state=State.UNDOING, course="undo")
+    transfer = migration.transfers.get()
+    volume = SimpleNamespace(uid=transfer.source_volume_uid) if is_there else None
+    cluster = cast("Cluster", SimpleNamespace(get_volume=lambda _: volume))
+    context = Context(migration, migration.runs.create(step="undo", attempt=1), cluster)
+    monkeypatch.setattr(undo.movers, "remove_every", lambda _: None)
+    monkeypatch.setattr(undo, "_rebuild", lambda *_: None)
+    monkeypatch.setattr(undo, "_settle_git", away)
+    if is_there:
+        with pytest.raises(RepositoryUnavailable):
+            undo.tick(context)
+    else:
+        outcome = undo.tick(context)
+        assert isinstance(outcome, Stop) and outcome.problem.code == "volume-lost"

@@ -10,6 +10,7 @@ from accounts.models import User
 from migrations_app.actions import running
 from migrations_app.models import Migration, SignOffRequest, StepRun
 from migrations_app.states import State
+from migrations_app.views import acting
 from tests.migrations_app.making import asked, at_sign_off
 from tests.pages.conftest import SignedIn
 from tests.support.people import person
@@ -99,6 +100,25 @@ def test_a_click_is_honest_while_the_step_merely_goes_on(operator: Client) -> No
     operator.post(f"{base}act/pause/", old)
     migration.refresh_from_db()
     assert migration.state == State.PAUSED
+
+
+def test_a_pause_holds_while_the_engine_ends_a_step(
+    operator: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine saved between the look at the row and its lock: what is paused is what is there."""
+    migration = waits_at("copy", state=State.RUNNING)
+    load = acting.load
+
+    def and_then_it_goes_on(*arguments: Any) -> Migration:
+        found = load(*arguments)
+        became(migration, version=found.version + 1, current_step="verify")
+        return found
+
+    base = f"/migrations/{migration.reference}/"
+    old = fields_of(operator, base, "/act/pause/")
+    monkeypatch.setattr(acting, "load", and_then_it_goes_on)
+    operator.post(f"{base}act/pause/", old)
+    assert Migration.objects.get().state == State.PAUSED
 
 
 def test_a_changed_plan_is_accepted_only_where_it_can_be_read(operator: Client) -> None:

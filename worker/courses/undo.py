@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from cluster.flux import flux_protected
 from cluster.values import Claim, ClaimRef, Volume
+from gitops.errors import GitOpsError
 from migrations_app.models import GitMode, ReleasePath, Transfer
 from migrations_app.problems import Problem
 from worker import declarations, flux, gitside, manifests, movers, suspension
@@ -18,11 +19,21 @@ def tick(context: Context) -> Outcome:
     return (
         movers.remove_every(context)
         or _each(context, _rebuild)
-        or _settle_git(context)
-        or _each(context, _restore_policy)
+        or _as_git_says(context)
         or _admit_loss(context)
         or _finish(context)
     )
+
+
+def _as_git_says(context: Context) -> Outcome | None:
+    """Owner and policies. Where Git does not answer, what is lost is said all the same: no answer brings it back."""
+    try:
+        return _settle_git(context) or _each(context, _restore_policy)
+    except GitOpsError:
+        lost = _admit_loss(context)
+        if lost is None:
+            raise
+        return lost
 
 
 def _each(context: Context, act: Callable[[Context, Transfer], Outcome | None]) -> Outcome | None:

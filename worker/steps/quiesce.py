@@ -97,8 +97,7 @@ def _scale_down(context: Context) -> Outcome | None:
         times = context.memory.setdefault("scalings", {})
         if times.get(f"{kind}/{name}", 0) >= suspension.MAX_TIMES:
             return Stop(_scaled_again(found))
-        first = context.migration.outage_began_at is None
-        if first:
+        if context.migration.outage_began_at is None:
             context.migration.outage_began_at = timezone.now()
             context.keep("outage_began_at")
         key = _scale_key(context, found)
@@ -114,8 +113,7 @@ def _scale_down(context: Context) -> Outcome | None:
                 ),
             )
         except ClusterError:
-            if first:
-                _no_outage_yet(context)
+            _no_outage_yet(context)
             raise
         times[f"{kind}/{name}"] = times.get(f"{kind}/{name}", 0) + 1
         again = " again: somebody had scaled it up" if key.startswith(_AGAIN) else ""
